@@ -1,0 +1,46 @@
+"""The classic `jax.pmap` mapping of the same step: replicated state, one share of the batch per device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxgen.train.player import Training
+from jaxgen.train.state import State
+
+AXIS = "data"
+
+
+def split_batch(batch: Any, devices: int) -> Any:
+    """[B, ...] -> [devices, B / devices, ...], leaf by leaf."""
+
+    def split(leaf: Any) -> Any:
+        if leaf.shape[0] % devices:
+            raise ValueError(f"a batch of {leaf.shape[0]} cannot be split over {devices} devices.")
+        return leaf.reshape(devices, -1, *leaf.shape[1:])
+
+    return jax.tree.map(split, batch)
+
+
+def pmap_training(training: Training, key: Array, batch: Any, devices: Any = None) -> tuple[State, Callable[..., Any]]:
+    """(replicated initial state, step(state, split batch, key)) of a `training(..., axis_name=AXIS)`.
+
+    Metrics come back from the first device; all devices hold the same.
+    """
+    devices = jax.devices() if devices is None else devices
+    state = jax.jit(training.init)(key, batch)
+    state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(devices), *leaf.shape)), state)
+    mapped = jax.pmap(training.step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0, devices=devices)
+
+    def step(state: State, batch: Any, key: Array) -> tuple[State, dict[str, Array]]:
+        state, metrics = mapped(state, split_batch(batch, len(devices)), key)
+        return state, jax.tree.map(lambda leaf: leaf[0], metrics)
+
+    return state, step
+
+
+def unreplicate(state: State) -> State:
+    """The state as the first device holds it."""
+    return jax.tree.map(lambda leaf: leaf[0], state)

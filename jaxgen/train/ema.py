@@ -1,0 +1,32 @@
+"""Moving averages of parameters: ema <- d ema + (1 - d) params, with the decay d a function of the steps taken."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Decay = Callable[[Array], Array]  # number of steps taken, counting this one -> d
+
+
+def constant(decay: float) -> Decay:
+    """d, always (the JAX score_sde's rule)."""
+    return lambda step: jnp.asarray(decay, jnp.float32)
+
+
+def warm(decay: float) -> Decay:
+    """min(d, (1 + n)/(10 + n)): an average that forgets its start (the PyTorch score_sde's rule)."""
+    return lambda step: jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+
+
+def half_life(steps: float, ramp: float = 0.05) -> Decay:
+    """d = 2^(-1/h), h = min(steps, ramp n) (2206.00364 section F.2)."""
+    return lambda step: jnp.exp2(-1 / jnp.minimum(float(steps), jnp.maximum(ramp * step, 1e-8)))
+
+
+def update(decay: Array, ema: Any, params: Any) -> Any:
+    """d ema + (1 - d) params, leaf by leaf, in the average's own dtype."""
+    return jax.tree.map(
+        lambda old, new: (old + (1 - decay).astype(old.dtype) * (new - old)).astype(old.dtype), ema, params
+    )

@@ -1,0 +1,34 @@
+"""Eight simulated devices, a persistent compilation cache and float64 on request, for every test."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+CACHE = Path(__file__).parent.parent / ".cache"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+import jax
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def x64():
+    """Everything inside the test runs in float64."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def golden():
+    """`golden("sde")` loads tests/golden/sde.npz as a dict of arrays."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as data:
+            return dict(data)
+
+    return load
