@@ -1,0 +1,61 @@
+"""Time grids for sampling: decreasing times t1 = t_1 > ... > t_n = t0, shape [n].
+
+On a discretized process every grid is moved to the nearest times of the process, the only ones its network knows.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxgen.sde import SDE
+
+
+def _snap(sde: SDE, times: Array) -> Array:
+    if sde.grid is None:
+        return times
+    table = jnp.asarray(sde.grid, times.dtype)
+    return table[jnp.argmin(jnp.abs(times[:, None] - table), axis=-1)]
+
+
+def uniform(sde: SDE, n: int) -> Array:
+    """Equal steps of time (2011.13456 appendix F)."""
+    return _snap(sde, jnp.linspace(sde.t1, sde.t0, n))
+
+
+def quadratic(sde: SDE, n: int) -> Array:
+    """Equal steps of sqrt(t): denser towards the data (2010.02502 section D.2)."""
+    return _snap(sde, jnp.linspace(sde.t1**0.5, sde.t0**0.5, n) ** 2)
+
+
+def geometric(sde: SDE, n: int) -> Array:
+    """Equal ratios of time; on `edm`, of the noise level (1907.05600 section 4). Needs t0 > 0."""
+    if sde.t0 <= 0:
+        raise ValueError(
+            f"a geometric grid needs t0 > 0, but this process starts at {sde.t0}; take log_snr or uniform."
+        )
+    return _snap(sde, jnp.geomspace(sde.t1, sde.t0, n))
+
+
+def log_snr(sde: SDE, n: int) -> Array:
+    """Equal steps of log snr (2206.00927 section 3.4)."""
+    ends = sde.log_snr(jnp.asarray([sde.t1, sde.t0]))
+    return _snap(sde, _at(sde, jnp.linspace(ends[0], ends[1], n)))
+
+
+def karras(sde: SDE, n: int, rho: float = 7.0) -> Array:
+    """Equal steps of (sigma/alpha)^(1/rho) (2206.00364 eq. 5)."""
+    ends = jnp.exp(-0.5 * sde.log_snr(jnp.asarray([sde.t1, sde.t0])))
+    level = jnp.linspace(ends[0] ** (1 / rho), ends[1] ** (1 / rho), n) ** rho
+    return _snap(sde, _at(sde, -2 * jnp.log(level)))
+
+
+def indices(sde: SDE, n: int) -> Array:
+    """n of the N times of a discretized process, equally spaced by index (2010.02502 section D.2)."""
+    if sde.grid is None:
+        raise ValueError("an index grid needs a discretized process: build it with ddpm, ncsn or discretize.")
+    return jnp.asarray(sde.grid[np.linspace(len(sde.grid) - 1, 0, n).round().astype(int)])
+
+
+def _at(sde: SDE, log_snr: Array) -> Array:
+    """The times of the given log-SNRs, with the end points exact."""
+    return sde.time_at(log_snr).at[0].set(sde.t1).at[-1].set(sde.t0)
