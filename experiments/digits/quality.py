@@ -1,0 +1,63 @@
+"""Quality on the 8x8 digits: every config trained and evaluated over seeds, one table.
+
+    python experiments/digits/quality.py --runs=runs/quality [--configs=edm/digits_unet,vp/digits] [--seeds=3]
+
+Training reads X[:1437] only; samples are compared with it, likelihoods are of X[1437:] (other writers). A run that is
+there already is not trained again. Writes quality.json beside the runs.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+METRICS = {
+    "edm/digits_mlp": "fd,prdc,nn",
+    "edm/digits_unet": "fd,prdc,nn",
+    "flow/digits": "fd,prdc,nn",
+    "vp/digits": "bpd",
+    "subvp/digits": "bpd",
+    "vdm/digits": "bpd",
+}
+
+
+def command(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "jaxgen", *arguments], check=True)
+
+
+def measure(config: str, seed: int, runs: Path) -> dict[str, float]:
+    """Train and evaluate one run; name -> value, and the seconds that training took, start-up included."""
+    workdir = runs / f"{config.replace('/', '_')}_{seed}"
+    timing = workdir / "seconds.txt"
+    if not timing.exists():
+        start = time.monotonic()
+        command("train", f"--config=configs/{config}.py", f"--workdir={workdir}", f"--config.seed={seed}")
+        timing.write_text(f"{time.monotonic() - start:.0f}")
+    if not list(workdir.glob("eval/*/metrics.json")):
+        command("evaluate", f"--workdir={workdir}", f"--metrics={METRICS[config]}")
+    (found,) = workdir.glob("eval/*/metrics.json")
+    figures = {result["name"]: result["value"] for result in json.loads(found.read_text())["results"]}
+    return {**figures, "seconds": float(timing.read_text())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
+    parser.add_argument("--configs", default=",".join(METRICS))
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    table = {
+        config: [measure(config, seed, options.runs) for seed in range(options.seeds)]
+        for config in options.configs.split(",")
+    }
+    (options.runs / "quality.json").write_text(json.dumps(table, indent=1) + "\n")
+    for config, seeds in table.items():
+        print(f"\n{config}, seeds 0..{options.seeds - 1}")
+        for name in seeds[0]:
+            print(f"  {name:<24}" + "".join(f"{figures[name]:10.4f}" for figures in seeds))
+
+
+if __name__ == "__main__":
+    main()

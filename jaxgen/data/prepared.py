@@ -1,0 +1,169 @@
+"""tfds data sets without TensorFlow: prepared once as array_record files, read at random."""
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import pkgutil
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from jaxgen.data import builders
+from jaxgen.data.images import resize_array
+from jaxgen.data.records import Batch, Source, Spec, source
+
+EMBEDDED = tuple(module.name for module in pkgutil.iter_modules(builders.__path__))
+
+
+def open_prepared(
+    name: str, split: str = "train", data_dir: str | Path | None = None, image_size: int | None = None
+) -> Source:
+    """Split `split` ("train", "test", "train[:90%]", ...) of the tfds data set `name`, prepared here if need be.
+
+    `data_dir` defaults to that of tfds: $TFDS_DATA_DIR or ~/tensorflow_datasets. Pixel levels are the builder's
+    metadata `levels`, 256 without. Raises ValueError if there is no such data set, split or image, or if it can be
+    neither read nor prepared.
+    """
+    import tensorflow_datasets as tfds
+
+    with quiet():
+        builder = prepare(name, data_dir)
+        try:
+            records = builder.as_data_source(split)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"expected array_record files in {builder.data_dir}, got another format that needs TensorFlow: "
+                "prepare the set in another data_dir"
+            ) from error
+        except Exception as error:
+            raise ValueError(
+                f"expected a split of {name} among {sorted(builder.info.splits)}, or a slice as in 'train[:90%]', "
+                f"got {split!r}"
+            ) from error
+        features = builder.info.features
+        image = features["image"] if "image" in features else None
+        if image is None or len(image.shape) != 3 or image.np_dtype != np.uint8:
+            raise ValueError(f"expected a data set of uint8 images [H, W, C], got {name}: choose another")
+        if not len(records):
+            raise ValueError(f"expected examples in {split!r} of {name}, got an empty slice: widen it")
+        first = records[0]["image"]
+        labelled = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
+        captioned = "caption" in features and isinstance(features["caption"], tfds.features.Text)
+
+    def pixels(example: dict) -> np.ndarray:
+        x = example["image"]
+        if image_size is not None and x.shape[:2] != (image_size, image_size):
+            return np.minimum(resize_array(x, image_size), levels - 1)
+        if x.shape != first.shape:
+            raise ValueError(
+                f"expected images of one size {first.shape} in {name}, got {x.shape}: set image_size to crop and resize"
+            )
+        return x
+
+    levels = (builder.info.metadata or {}).get("levels", 256)
+    shape = pixels({"image": first}).shape
+
+    def read(rows: np.ndarray) -> Batch:
+        examples = records.__getitems__(rows.tolist())
+        batch = {"x": np.empty((len(rows), *shape), np.uint8)}
+        for i, example in enumerate(examples):
+            batch["x"][i] = pixels(example)
+        if labelled:
+            batch["label"] = np.array([example["label"] for example in examples], np.int32)
+        if captioned:
+            batch["caption"] = np.array([example["caption"].decode() for example in examples], np.str_)
+        return batch
+
+    names = tuple(features["label"].names) if labelled else ()
+    spec = Spec(shape, levels, len(names) or None, names, len(records), captioned)
+    return source(read, spec)
+
+
+def prepare(name: str, data_dir: str | Path | None):
+    """The tfds builder of `name`, its files in place below `data_dir`.
+
+    The files are written in a temporary directory and moved into place in one rename, so that nothing half-written
+    is ever read and of two processes that prepare at once the later one reads what the earlier has moved.
+    """
+    import tensorflow_datasets as tfds
+
+    base = name.partition("/")[0].partition(":")[0]
+    if base in EMBEDDED:
+        importlib.import_module(f"jaxgen.data.builders.{base}")
+    home = tfds.core.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+
+    def build(where: os.PathLike):
+        return tfds.builder(name, data_dir=where, file_format="array_record")
+
+    try:
+        builder = build(home)
+    except tfds.core.DatasetNotFoundError as error:
+        raise ValueError(
+            f"expected a folder of images, {' or '.join(EMBEDDED)}, or a tfds data set known or prepared in {home}, "
+            f"got {name!r}: correct the name or data_dir"
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"expected a tfds name such as 'mnist' or 'downsampled_imagenet/32x32', got {name!r}"
+        ) from error
+    if builder.data_path.exists():
+        return builder
+
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="incomplete.", dir=home) as scratch:
+            fresh = build(Path(scratch))
+            config = tfds.download.DownloadConfig(try_download_gcs=False)
+            with progress(shown=base not in EMBEDDED):
+                fresh.download_and_prepare(download_dir=home / "downloads", download_config=config)
+            move(fresh.data_path, builder.data_path)
+    except Exception as error:
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+        raise ValueError(
+            f"expected {name} in {builder.data_dir}, found nothing, and it could not be prepared here "
+            f"({reason}): connect to the network, install tensorflow if its builder needs it, "
+            "or copy a directory that was prepared elsewhere with file_format='array_record'"
+        ) from error
+    return build(home)
+
+
+def move(source: Path, target: Path) -> None:
+    """Renames a directory into place, unless another process has put one there already."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(source, target)
+    except OSError:
+        if not target.exists():
+            raise
+
+
+@contextlib.contextmanager
+def progress(shown: bool) -> Iterator[None]:
+    """What tfds reports of a preparation goes to the standard error, or nowhere; a dead network is soon given up."""
+    from tensorflow_datasets.core.download import downloader
+    from tensorflow_datasets.core.utils import temporary_assignment
+
+    stream = sys.stderr if shown else io.StringIO()
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        with temporary_assignment(downloader, "MAX_RETRIES", 3):
+            yield
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings of tfds and its downloader: their errors end up in our own sentences."""
+    loggers = [logging.getLogger(name) for name in ("absl", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
