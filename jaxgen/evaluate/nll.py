@@ -1,0 +1,46 @@
+"""Likelihood at the edge: nats of a density become bits per dimension of an integer image."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+
+def bits_per_dim(logp: ArrayLike, dim: int, log_det: ArrayLike = 0.0) -> jax.Array:
+    """-(log p(T(x + u)) + log |det dT/dx|) / (dim ln 2), [B] bits per dimension.
+
+    The bound on -log2 P(x) / dim of the integer image x, bin width 1, by uniform dequantization u ~ U[0, 1)^dim
+    (Theis et al. 2016, eq. 3-5). logp [B] is the density in nats at T(x + u), the space of the model, and
+    log_det [B] or scalar that of T from integer levels: x / 127.5 - 1 has -dim log 127.5. For a probability
+    of the integer image itself log_det is 0.
+    """
+    logp = jnp.asarray(logp)
+    if logp.ndim != 1:
+        raise ValueError(f"logp must be [B], one log-density in nats for each image, got shape {logp.shape}.")
+    return -(logp + log_det) / (dim * math.log(2))
+
+
+def importance_weighted(logp: ArrayLike) -> jax.Array:
+    """log 1/K sum_k exp(logp_k): nats [K, B] of K dequantizations (or latents) to [B] nats.
+
+    A bound that tightens with K towards the log-probability of the bin (Burda et al. 2016, eq. 8; Hoogeboom
+    et al. 2020). Each row is logp + log_det where the weights differ by it.
+    """
+    logp = jnp.asarray(logp)
+    if logp.ndim != 2:
+        raise ValueError(f"logp must be [K, B], K draws for each of B images, got shape {logp.shape}.")
+    return jax.nn.logsumexp(logp, axis=0) - math.log(len(logp))
+
+
+def mean_and_error(values: ArrayLike) -> tuple[float, float]:
+    """Mean over images and its standard error std / sqrt(B) (ddof 1), in the unit of `values` [B]."""
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"a mean with its error needs at least 2 finite values [B], got {_described(values)}.")
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _described(values: np.ndarray) -> str:
+    return f"shape {values.shape} with {int((~np.isfinite(values)).sum())} not finite"

@@ -1,0 +1,61 @@
+"""If these fail, a printed bits/dim is off by a bin width, a base or a bound."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.stats import norm
+
+from jaxgen.evaluate.nll import bits_per_dim, importance_weighted, mean_and_error
+
+
+def test_uniform_density_costs_log2_of_the_levels():
+    """p = 17^-64 on [0, 17)^64 is log2 17 = 4.087 bits a pixel, whatever space the model lives in."""
+    for low, high in ((0.0, 17.0), (-1.0, 1.0)):
+        logp = jnp.full((3,), -64 * math.log(high - low))
+        log_det = 64 * math.log((high - low) / 17)
+        np.testing.assert_allclose(bits_per_dim(logp, 64, log_det), math.log2(17), rtol=1e-6)
+
+
+def test_reference_conversion_of_a_density_on_minus_one_to_one(golden):
+    """x / 127.5 - 1 adds log2 127.5 = 6.994 bits."""
+    data = golden("bits_per_dim")
+    dim = 8 * 8 * 3
+    value = bits_per_dim(data["cont_logp_nats_x_in_m1_1"], dim, -dim * math.log(127.5))
+    np.testing.assert_allclose(value, data["bpd_from_cont_m1_1"], rtol=1e-6)
+
+
+def test_dequantized_gaussian_bounds_the_bin_and_importance_weights_close_the_gap(x64):
+    """-log2 of the bin mass is a lower bound of one draw's mean, and the limit of K draws (here evenly spaced)."""
+    mean, std, levels = 6.3, 0.8, jnp.arange(2.0, 11.0)
+    exact = bits_per_dim(jnp.log(norm.cdf(levels + 1, mean, std) - norm.cdf(levels, mean, std)), 1)
+    u = (jnp.arange(1000.0)[:, None] + 0.5) / 1000
+    logp = norm.logpdf(levels + u, mean, std)
+    single = jax.vmap(lambda row: bits_per_dim(row, 1))(logp).mean(0)
+    assert (single > exact).all()
+    np.testing.assert_allclose(bits_per_dim(importance_weighted(logp), 1), exact, rtol=1e-5)
+
+
+def test_importance_weights_of_tiny_densities_do_not_underflow():
+    """Images have log-densities of hundreds of nats: exp before the mean would be 0."""
+    logp = jnp.array([[-900.0, -400.0], [-900.0, -400.0 + math.log(3)]])
+    np.testing.assert_allclose(importance_weighted(logp), [-900, -400 + math.log(2)], rtol=1e-7)
+
+
+def test_mean_and_standard_error():
+    """The error is that of the mean, ddof 1: std / sqrt(n)."""
+    assert mean_and_error(np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx((2.5, math.sqrt(5 / 3) / 2))
+
+
+def test_unusable_likelihoods_are_refused():
+    """A reduced or per-pixel likelihood, or a NaN image, must not become a number."""
+    with pytest.raises(ValueError, match=r"logp must be \[B\]"):
+        bits_per_dim(jnp.zeros((2, 3)), 3)
+    with pytest.raises(ValueError, match=r"\[K, B\]"):
+        importance_weighted(jnp.zeros(3))
+    with pytest.raises(ValueError, match="1 not finite"):
+        mean_and_error(np.array([1.0, np.nan, 2.0]))
+    with pytest.raises(ValueError, match="at least 2"):
+        mean_and_error(np.array([1.0]))

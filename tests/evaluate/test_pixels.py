@@ -1,0 +1,54 @@
+"""If these fail, figures on digits no longer compare with the published reference rows of this protocol."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from jaxgen.evaluate.neighbours import self_proximity
+from jaxgen.evaluate.pixels import compare, to_levels
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images = load_digits().images
+    return images[:1437], images[1437:]
+
+
+def test_held_out_digits_give_the_reference_figures(digits):
+    """The rows every sampler is read against: FD 0.273, .86 .79 .71 .43, distance 1.123 (p05 0.773), no copy."""
+    train, test = digits
+    results, near = compare(test, train, levels=17)
+    values = {result.name: result.value for result in results}
+    assert values["FDpix"] == pytest.approx(0.273, abs=5e-4)
+    for name, value in {"precision": 0.86, "recall": 0.79, "density": 0.71, "coverage": 0.43}.items():
+        assert values[name] == pytest.approx(value, abs=5e-3)
+    assert values["nearest_train_median"] == pytest.approx(1.123, abs=5e-4)
+    assert values["nearest_train_p05"] == pytest.approx(0.773, abs=5e-4)
+    assert values["copies"] == 0 and near.indices.shape == (360,)
+
+
+def test_training_digits_among_themselves(digits):
+    """The yardstick of memorising: median 1.014 and 5th percentile 0.703 leaving one out."""
+    own = self_proximity(to_levels(digits[0], 17))
+    assert own.median == pytest.approx(1.014, abs=5e-4)
+    assert own.p05 == pytest.approx(0.703, abs=5e-4)
+
+
+def test_samples_are_rounded_and_clipped_before_they_are_compared(digits):
+    """A copy with noise below half a level is still a copy, and overshoot is no distance."""
+    train, _ = digits
+    rng = np.random.default_rng(0)
+    noisy = train[:100] + rng.uniform(-0.49, 0.49, train[:100].shape)
+    values = {result.name: result for result in compare(noisy, train, levels=17)[0]}
+    assert values["copies"].value == 100
+    assert values["precision"].value == 1.0
+    np.testing.assert_array_equal(to_levels([[-3.0, 16.4, 22.0, 7.5001]], 17) * 16, [[0, 16, 16, 8]])
+
+
+def test_unusable_images_are_refused(digits):
+    with pytest.raises(ValueError, match="finite"):
+        compare(np.full((10, 8, 8), np.nan), digits[0], 17)
+    with pytest.raises(ValueError, match=r"training shape \(8, 8\), got \(8, 8, 1\)"):
+        compare(np.zeros((10, 8, 8, 1)), digits[0], 17)
+    with pytest.raises(ValueError, match="at least 40 samples, got 10"):
+        compare(np.zeros((10, 8, 8)), digits[0], 17)
