@@ -50,6 +50,12 @@ def grid_index(sde: SDE, t: Array) -> Array:
     return jnp.round((t - sde.grid[0]) / step).astype(jnp.int32)
 
 
+def reversed_index(sde: SDE, t: Array) -> Array:
+    """N - 1 - i, as NCSN models are told, whose level 0 is the noisiest (1907.05600)."""
+    index = grid_index(sde, t)
+    return len(sde.grid) - 1 - index
+
+
 def unit_variance(sigma_data: float) -> OfTime:
     """c_in = 1 / sqrt(alpha^2 sigma_data^2 + sigma^2), which gives the network inputs of unit variance (2206.00364)."""
     return lambda sde, t: 1 / jnp.sqrt(jnp.square(sde.alpha(t) * sigma_data) + jnp.square(sde.sigma(t)))

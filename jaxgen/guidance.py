@@ -1,6 +1,6 @@
 """Guidance maps a `Denoiser` to a `Denoiser`, so that rules of guidance compose.
 
-Weights of combined outputs sum to one and decoding is affine in y, so combining in any prediction gives the same result.
+Weights of combined outputs sum to one and decoding is affine in y, so combining in any prediction gives the same.
 """
 
 from collections.abc import Callable
@@ -22,15 +22,18 @@ def _blend(weak: Array, strong: Array, weight: Array | float) -> Array:
 
 
 def classifier_free(weight: float, null: Any = None) -> Guidance:
-    """y = y(null) + w (y(cond) - y(null)); w = 1 is the conditional model (2207.12598, with w there equal to w - 1 here).
+    """y = y(null) + w (y(cond) - y(null)); w = 1 is the conditional model (2207.12598, whose w is w - 1 here).
 
-    `null` is the condition that stands for "none" (broadcast against cond). Both halves run as one batch of 2B.
+    `null` is the condition that stands for "none" (broadcast against cond): both halves run as one batch of 2B. With
+    None the network is run a second time without a condition.
     """
 
     def guide(den: Denoiser) -> Denoiser:
         def fn(x: Array, t: Array, cond: Any = None) -> Array:
             if cond is None:
                 raise ValueError("classifier-free guidance needs a condition: pass cond to the sampler.")
+            if null is None:
+                return _blend(den.fn(x, t, None), den.fn(x, t, cond), weight)
             nothing = jax.tree.map(lambda c, n: jnp.broadcast_to(jnp.asarray(n, c.dtype), c.shape), cond, null)
             both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), (x, t, cond), (x, t, nothing))
             strong, weak = jnp.split(den.fn(*both), 2)
@@ -59,14 +62,19 @@ def interval(guidance: Guidance, low: float, high: float) -> Guidance:
     return guide
 
 
+def unconditional(den: Denoiser) -> Denoiser:
+    """The denoiser without its condition, which then reaches only the guidance around it."""
+    return den._replace(fn=lambda x, t, cond=None: den.fn(x, t, None))
+
+
 def classifier(logp: Callable[[Array, Array, Any], Array], weight: float = 1.0) -> Guidance:
     """score + w grad_x log p(cond | x, t), with logp(x [B, ...], t [B], cond) -> [B] nats (2011.13456 eq. 14,
-    2105.05233)."""
+    2105.05233). The denoiser is told cond too; `unconditional` keeps it from a network without classes."""
 
     def guide(den: Denoiser) -> Denoiser:
         def fn(x: Array, t: Array, cond: Any = None) -> Array:
             gradient = jax.grad(lambda x: jnp.sum(logp(x, t, cond)))(x)
-            return den.score(x, t) + weight * gradient
+            return den.score(x, t, cond) + weight * gradient
 
         return den._replace(prediction=SCORE, fn=fn)
 

@@ -6,12 +6,13 @@ Training and sampling only ever need the marginal, so an `SDE` *is* the pair (al
 
     f = alpha' / alpha        g^2 = 2 sigma sigma' - 2 f sigma^2        snr = alpha^2 / sigma^2
 
-Derivatives are taken by `jax.jvp`, never written twice. Times have shape [B], data [B, ...].
+Derivatives are taken by `jax.jvp`, never written twice; 1 - exp(-B) is formed as exp(log1mexp(B)), whose slope, unlike
+that of expm1, keeps its digits in float32. Times have shape [B], data [B, ...].
 
-Sources: Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations" (2011.13456), eqs. 9, 11,
-27-29 (VE, VP, sub-VP); Karras et al. (2206.00364) (EDM); Kingma et al. (2107.00630) (log-SNR, VDM); Nichol & Dhariwal
-(2102.09672) eq. 17 (cosine); Lipman et al. (2210.02747), Liu et al. (2209.03003) (rectified flow); Ho et al. (2006.11239)
-(DDPM); Song & Ermon (1907.05600) (NCSN).
+Sources: Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations" (2011.13456), eqs. 9,
+11, 27-29 (VE, VP, sub-VP); Karras et al. (2206.00364) (EDM); Kingma et al. (2107.00630) (log-SNR, VDM); Nichol &
+Dhariwal (2102.09672) eq. 17 (cosine); Lipman et al. (2210.02747), Liu et al. (2209.03003) (rectified flow); Ho et al.
+(2006.11239) (DDPM); Song & Ermon (1907.05600) (NCSN).
 """
 
 import math
@@ -22,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.nn import log1mexp
 from jax.typing import ArrayLike
 
 Schedule = Callable[[Array], Array]  # t -> value, elementwise
@@ -151,14 +153,16 @@ def vp(beta_min: float = 0.1, beta_max: float = 20.0, t0: float = 1e-5, t1: floa
     """Variance preserving: alpha = exp(-B/2), sigma = sqrt(1 - exp(-B)), B = integral of beta (2011.13456 eq. 29)."""
     integral = _integrated_beta(beta_min, beta_max)
     return SDE(
-        alpha=lambda t: jnp.exp(-0.5 * integral(t)), sigma=lambda t: jnp.sqrt(-jnp.expm1(-integral(t))), t0=t0, t1=t1
+        alpha=lambda t: jnp.exp(-0.5 * integral(t)), sigma=lambda t: jnp.exp(0.5 * log1mexp(integral(t))), t0=t0, t1=t1
     )
 
 
 def subvp(beta_min: float = 0.1, beta_max: float = 20.0, t0: float = 1e-5, t1: float = 1.0) -> SDE:
     """sub-VP: alpha = exp(-B/2), sigma = 1 - exp(-B), B = integral of beta (2011.13456 eq. 29)."""
     integral = _integrated_beta(beta_min, beta_max)
-    return SDE(alpha=lambda t: jnp.exp(-0.5 * integral(t)), sigma=lambda t: -jnp.expm1(-integral(t)), t0=t0, t1=t1)
+    return SDE(
+        alpha=lambda t: jnp.exp(-0.5 * integral(t)), sigma=lambda t: jnp.exp(log1mexp(integral(t))), t0=t0, t1=t1
+    )
 
 
 def ve(sigma_min: float = 0.01, sigma_max: float = 50.0, t0: float = 1e-5, t1: float = 1.0) -> SDE:
@@ -175,14 +179,16 @@ def edm(sigma_min: float = 0.002, sigma_max: float = 80.0) -> SDE:
 
 
 def cosine(offset: float = 0.008, t0: float = 1e-3, t1: float = 1 - 1e-3) -> SDE:
-    """alpha = cos(a(t)) / cos(a(0)), a(t) = pi/2 (t + offset)/(1 + offset), sigma = sqrt(1 - alpha^2) (2102.09672 eq. 17).
+    """alpha = cos(a(t)) / cos(a(0)), a(t) = pi/2 (t + offset)/(1 + offset), sigma = sqrt(1 - alpha^2)
+    (2102.09672 eq. 17).
 
-    sigma is formed as sqrt(sin(a_t - a_0) sin(a_t + a_0)) / cos(a_0), which keeps its digits as t -> 0.
+    cos(a_t) is formed as sin(a_1 - a_t) and sigma as sqrt(sin(a_t - a_0) sin(a_t + a_0)) / cos(a_0), which keep their
+    digits as t -> 1 and t -> 0.
     """
     start = 0.5 * math.pi * offset / (1 + offset)
     rate = 0.5 * math.pi / (1 + offset)
     return SDE(
-        alpha=lambda t: jnp.cos(start + rate * t) / math.cos(start),
+        alpha=lambda t: jnp.sin(rate * (1 - t)) / math.cos(start),
         sigma=lambda t: jnp.sqrt(jnp.sin(rate * t) * jnp.sin(rate * t + 2 * start)) / math.cos(start),
         t0=t0,
         t1=t1,
@@ -215,19 +221,29 @@ def vdm(gamma: Schedule | None = None) -> SDE:
 
 
 def _table(values: np.ndarray) -> Schedule:
-    """The piecewise-linear function on [0, 1] through `values` at i / (N - 1)."""
-    times = np.linspace(0, 1, len(values))
-    return lambda t: jnp.interp(t, jnp.asarray(times, t.dtype), jnp.asarray(values, t.dtype))
+    """The piecewise-linear function through `values` at i / (N - 1). The rises are formed in float64, so that the slope
+    keeps its digits in float32."""
+    rises = np.diff(values)
+
+    def schedule(t: Array) -> Array:
+        position = t * len(rises)
+        index = jnp.clip(position.astype(jnp.int32), 0, len(rises) - 1)
+        return jnp.asarray(values, t.dtype)[index] + (position - index) * jnp.asarray(rises, t.dtype)[index]
+
+    return schedule
 
 
 def ddpm(betas: ArrayLike) -> SDE:
     """sqrt(alpha_bar_i), sqrt(1 - alpha_bar_i) with alpha_bar_i = prod_{j <= i} (1 - beta_j), at t = i / (N - 1)
     (2006.11239 eq. 4). Between grid points log alpha is interpolated linearly."""
-    log_alpha = 0.5 * np.cumsum(np.log1p(-np.asarray(betas, np.float64)))
+    betas = np.asarray(betas, np.float64)
+    if not np.all((betas > 0) & (betas < 1)):
+        raise ValueError(f"ddpm expects betas between 0 and 1, got {betas.min():.3g} to {betas.max():.3g}; use more.")
+    log_alpha = 0.5 * np.cumsum(np.log1p(-betas))
     schedule = _table(log_alpha)
     return SDE(
         alpha=lambda t: jnp.exp(schedule(t)),
-        sigma=lambda t: jnp.sqrt(-jnp.expm1(2 * schedule(t))),
+        sigma=lambda t: jnp.exp(0.5 * log1mexp(-2 * schedule(t))),
         t0=0.0,
         t1=1.0,
         grid=np.linspace(0, 1, len(log_alpha)),
@@ -235,7 +251,7 @@ def ddpm(betas: ArrayLike) -> SDE:
 
 
 def ncsn(sigmas: ArrayLike) -> SDE:
-    """alpha = 1, sigma = sigma_i (ascending) at t = i / (N - 1) (1907.05600). Between grid points log sigma is linear."""
+    """alpha = 1, sigma = sigma_i (ascending) at t = i / (N - 1), log sigma linear between (1907.05600)."""
     table = np.asarray(sigmas, np.float64)
     if not np.all(np.diff(table) > 0):
         raise ValueError("ncsn expects its noise levels in ascending order; pass sorted(sigmas).")

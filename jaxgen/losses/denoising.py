@@ -10,8 +10,8 @@ r"""The denoising loss: DDPM, NCSN, score-SDE, EDM, flow matching and the contin
 | ... likelihood weighting (2101.09258) | vp, subvp, ve | EPS or SCORE | uniform or uniform_log_snr | likelihood |
 | EDM (2206.00364 eq. 8) | edm | edm_output(sd) | lognormal | ones |
 | flow matching (2210.02747 eq. 23) | rectified_flow | VELOCITY | uniform | ones |
-| continuous VLB (2107.00630 eq. 17) | vdm | EPS | uniform | half of likelihood, `reduce=total` |
-| discrete VLB, T steps (2107.00630 eq. 13) | any | any | uniform | `vlb(T)`, `reduce=total` |
+| continuous VLB (2107.00630 eq. 17) | vdm | EPS | uniform | `vlb()`, `reduce=total` |
+| discrete VLB, T steps (2107.00630 eq. 13) | any | any | `steps(T)` | `vlb(T)`, `reduce=total` |
 """
 
 from collections.abc import Callable
@@ -41,14 +41,14 @@ def eps_matching(sde: SDE, prediction: Prediction, t: Array) -> Array:
 
 
 def likelihood(sde: SDE, prediction: Prediction, t: Array) -> Array:
-    """w such that the error counts as g^2 |score_hat - score|^2 = -d log snr/dt |eps_hat - eps|^2 (2101.09258 eq. 8)."""
+    """w such that the error counts as g^2 |score_hat - score|^2 = -log_snr' |eps_hat - eps|^2 (2101.09258 eq. 8)."""
     return -derivative(sde.log_snr, t)[1] * eps_matching(sde, prediction, t)
 
 
 def vlb(steps: int | None = None) -> Weight:
-    """The weight of the variational bound for a total over dimensions: with t ~ U[t0, t1] (or the grid) the mean loss is
-    the diffusion term of -log p(x_0) in nats. Continuous time: (t1 - t0)/2 (-d log snr/dt) (2107.00630 eq. 17). T steps:
-    T/2 (snr(t - d)/snr(t) - 1), d = (t1 - t0)/T, with t the upper end of its step (eq. 13)."""
+    """The weight of the variational bound for a total over dimensions: the mean loss is the diffusion term of
+    -log p(x_0) in nats. Continuous time, with t ~ U[t0, t1]: (t1 - t0)/2 (-d log snr/dt) (2107.00630 eq. 17). T steps,
+    with t drawn by `steps(T)` from their upper ends: T/2 (snr(t - d)/snr(t) - 1), d = (t1 - t0)/T (eq. 13)."""
 
     def continuous(sde: SDE, prediction: Prediction, t: Array) -> Array:
         return 0.5 * (sde.t1 - sde.t0) * likelihood(sde, prediction, t)
@@ -73,8 +73,8 @@ def total(error: Array) -> Array:
 class Denoising(NamedTuple):
     """The denoising loss, and its deterministic inner part.
 
-    `at(params, x0 [B, ...], eps [B, ...], t [B], cond=None, keys=None) -> [B]` has nothing random in it: `keys` only feed
-    the network's dropout, and None turns that off.
+    `at(params, x0 [B, ...], eps [B, ...], t [B], cond=None, keys=None) -> [B]` has nothing random in it: `keys` only
+    feed the network's dropout, and None turns that off.
     """
 
     at: Callable[..., Array]

@@ -16,8 +16,8 @@ from jaxgen.sde import SDE
 
 
 def reconstruction(sde: SDE, levels: np.ndarray) -> Loss:
-    """-log p(x | z_0) in nats, p(x_i | z_0) proportional to N(z_0i; alpha_0 x_i, sigma_0^2) over the `levels` [K] that a
-    dimension can take in model space (2107.00630 section 4.1). batch["x"] holds values of `levels`."""
+    """-log p(x | z_0) in nats, p(x_i | z_0) proportional to N(z_0i; alpha_0 x_i, sigma_0^2) over the `levels` [K] that
+    a dimension can take in model space (2107.00630 section 4.1). batch["x"] holds values of `levels`."""
     if np.ndim(levels) != 1:
         raise ValueError(f"reconstruction expects a vector of levels, got shape {np.shape(levels)}.")
 
@@ -49,7 +49,8 @@ def prior_divergence(sde: SDE) -> Loss:
 
 
 def variational_bound(diffusion: Loss, sde: SDE, levels: np.ndarray) -> Loss:
-    """-ELBO in nats per example: `diffusion` (a `denoising` with `weight=vlb(T)`, `reduce=total`) + reconstruction + prior."""
+    """-ELBO in nats per example: `diffusion` (a `denoising` with `weight=vlb(T)`, `reduce=total`), reconstruction and
+    prior."""
     return add(
         named("diffusion", diffusion),
         named("reconstruction", reconstruction(sde, levels)),

@@ -1,7 +1,7 @@
 """At which times a diffusion model is trained: (keys [B], sde) -> (t [B], w [B]).
 
-w is the importance weight dU/dp of the draw against the uniform density on [t0, t1], so E_p[w l(t)] = E_U[l(t)] whatever
-the proposal. Proposals that *define* the objective instead (EDM's log-normal, logit-normal) have w = 1.
+w is the importance weight dU/dp of the draw against the uniform density on [t0, t1], so E_p[w l(t)] = E_U[l(t)]
+whatever the proposal. Proposals that *define* the objective instead (EDM's log-normal, logit-normal) have w = 1.
 """
 
 from collections.abc import Callable

@@ -25,22 +25,26 @@ def split_batch(batch: Any, devices: int) -> Any:
 
 
 def pmap_training(training: Training, key: Array, batch: Any, devices: Any = None) -> tuple[State, Callable[..., Any]]:
-    """(replicated initial state, step(state, split batch, key)) of a `training(..., axis_name=AXIS)`.
+    """(replicated initial state, step(state, batch, key)) of a `training(..., axis_name=AXIS)`.
 
     Metrics come back from the first device; all devices hold the same.
     """
     devices = jax.devices() if devices is None else devices
-    state = jax.jit(training.init)(key, batch)
-    state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(devices), *leaf.shape)), state)
+
+    @jax.jit
+    def init(key: Array, batch: Any) -> State:
+        state = training.init(key, batch)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(devices), *leaf.shape)), state)
+
     mapped = jax.pmap(training.step, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0, devices=devices)
 
     def step(state: State, batch: Any, key: Array) -> tuple[State, dict[str, Array]]:
         state, metrics = mapped(state, split_batch(batch, len(devices)), key)
         return state, jax.tree.map(lambda leaf: leaf[0], metrics)
 
-    return state, step
+    return init(key, batch), step
 
 
 def unreplicate(state: State) -> State:
     """The state as the first device holds it."""
-    return jax.tree.map(lambda leaf: leaf[0], state)
+    return jax.jit(lambda state: jax.tree.map(lambda leaf: leaf[0], state))(state)

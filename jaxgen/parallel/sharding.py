@@ -36,15 +36,12 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
 
 
 def compile_training(training: Training, mesh: Mesh, key: Array, batch: Any) -> tuple[State, Callable[..., Any]]:
-    """(initial state, compiled step) on `mesh`: one global program, whose state is sharded by rule and donated. `key` is
-    an integer seed; `batch` a global batch, or its shapes."""
+    """(initial state, compiled step) on `mesh`: one global program, whose state is sharded by rule and donated. `batch`
+    is a global batch."""
 
-    def init(key: Array, batch: Any) -> State:
-        return training.init(key, batch)
-
-    abstract = jax.eval_shape(init, key, batch)
+    abstract = jax.eval_shape(training.init, key, batch)
     shardings = state_sharding(mesh, abstract)
-    state = jax.jit(init, out_shardings=shardings)(key, batch)
+    state = jax.jit(training.init, out_shardings=shardings)(key, batch)
     step = jax.jit(
         training.step,
         in_shardings=(shardings, batch_sharding(mesh), replicated(mesh)),

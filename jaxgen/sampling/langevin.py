@@ -16,18 +16,21 @@ from jaxgen.sampling.solvers import nothing
 from jaxgen.sde import SDE, expand
 
 
-def each(norms: Array) -> Array:
-    """Every example has its own step size: results do not depend on the batch."""
-    return norms
-
-
 def batch_mean(norms: Array) -> Array:
-    """One step size from the mean norms of the whole batch (score_sde's rule)."""
+    """One step size from the mean norms of the whole batch."""
     return jnp.full_like(norms, jnp.mean(norms))
 
 
-def langevin(snr: float = 0.16, steps: int = 1, scale: OfTime = one, norm: Callable[[Array], Array] = each) -> Solver:
-    """e = 2 scale(t) (snr |z| / |score|)^2 (2011.13456 algorithm 4; score_sde's VP takes scale = 1 - beta_i)."""
+def each(norms: Array) -> Array:
+    """Every example has its own step size: independent of the batch, but wild where a score of few dimensions vanishes."""
+    return norms
+
+
+def langevin(
+    snr: float = 0.16, steps: int = 1, scale: OfTime = one, norm: Callable[[Array], Array] = batch_mean
+) -> Solver:
+    """e = 2 scale(t) (snr |z| / |score|)^2 (2011.13456 algorithm 4; score_sde's VP takes scale = 1 - beta_i). The norms
+    are the batch's means; `annealed_langevin` is the variant in which image i ignores its batch."""
 
     def length(sde: SDE, t: Array, score: Array, z: Array) -> Array:
         def size(x: Array) -> Array:

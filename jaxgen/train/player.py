@@ -1,7 +1,7 @@
 """One training step for every family: a set of players, each of which owns some networks and minimises one loss.
 
-Diffusion models, VAEs, flows and autoregressive models have one player, a GAN two, a VQGAN two. Players move in order, each
-seeing the moves before it; a loss may use any network but moves only those its player owns.
+Diffusion models, VAEs, flows and autoregressive models have one player, a GAN two, a VQGAN two. Players move in order,
+each seeing the moves before it; a loss may use any network but moves only those its player owns.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,9 +45,9 @@ def training(
     """The step of `players`.
 
     init_params(key, batch) -> {network: variables}. `key` of the step is the same at every step: the step folds its own
-    count in, so nothing random needs a checkpoint. With `accumulate` = k gradients are averaged over k parts of the batch.
-    With `axis_name` the batch is one device's share inside a mapped axis, and gradients, metrics and updates are averaged
-    over it; the keys are those the same examples have in the whole batch.
+    count in, so nothing random needs a checkpoint. With `accumulate` = k gradients are averaged over k parts of the
+    batch. With `axis_name` the batch is one device's share inside a mapped axis, and gradients, metrics and updates are
+    averaged over it; the keys are those the same examples have in the whole batch.
     """
     owned = [name for player in players for name in player.owns]
     if len(set(owned)) != len(owned):

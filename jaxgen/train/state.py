@@ -11,9 +11,9 @@ Tree = Any
 class State(NamedTuple):
     """Arrays only: optimizers, networks and losses are closed over by the step.
 
-    step: int32, the number of steps taken. params: {network: trained variables}. extra: {network: collections that losses
-    update but gradients do not} (batch statistics, codebooks). opt: one optimizer state per player. ema: the moving
-    average of params, or None.
+    step: int32, the number of steps taken. params: {network: trained variables}. extra: {network: collections that
+    losses update but gradients do not} (batch statistics, codebooks). opt: one optimizer state per player. ema: the
+    moving average of params, or None.
     """
 
     step: Array

@@ -8,11 +8,20 @@ from jaxgen import sde as process
 from jaxgen.denoiser import Denoiser, one
 from jaxgen.likelihood import hutchinson, likelihood
 from jaxgen.prediction import SCORE
-from jaxgen.sampling import langevin as correctors
-from jaxgen.sampling import steps as predictors
+from jaxgen.sampling.langevin import annealed_langevin, corrector_predictor, langevin
 from jaxgen.sampling.noise import recorded
 from jaxgen.sampling.ode import flow
 from jaxgen.sampling.sample import Solver, as_it_is, last_mean, sample
+from jaxgen.sampling.steps import (
+    ancestral,
+    euler_maruyama,
+    large,
+    reverse_diffusion,
+    small,
+    stay,
+    table_index,
+    truncated_index,
+)
 from jaxgen.sde import expand
 
 N = 1000
@@ -30,29 +39,27 @@ def tables(name, n, sigma_max=50.0):
 
 
 def predictor(name, sde_name, n, stochasticity, sigma_max=50.0):
-    table = predictors.truncated_index(tables(sde_name, n, sigma_max))
-    euler = predictors.euler_maruyama(stochasticity, dt=1 / n)
+    table = truncated_index(tables(sde_name, n, sigma_max))
+    euler = euler_maruyama(stochasticity, dt=1 / n)
     return {
         "euler_maruyama": euler,
         # sub-VP has no table: score_sde falls back to Euler there
-        "reverse_diffusion": euler if sde_name == "subvp" else predictors.reverse_diffusion(stochasticity, table),
-        "ancestral_sampling": predictors.ancestral(
-            predictors.large if sde_name == "vp" else predictors.small, coefficients=table
-        ),
-        "none": predictors.stay(),
+        "reverse_diffusion": euler if sde_name == "subvp" else reverse_diffusion(stochasticity, table),
+        "ancestral_sampling": ancestral(large if sde_name == "vp" else small, coefficients=table),
+        "none": stay(),
     }[name]
 
 
 def corrector(name, sde_name, n, steps, snr=0.16):
     def kept(sde, t):
-        return 1 - jnp.asarray(process.linear_betas(n))[predictors.table_index(tables("vp", n), t)]
+        return 1 - jnp.asarray(process.linear_betas(n))[table_index(tables("vp", n), t)]
 
     scale = kept if sde_name == "vp" else one
     if name == "none":
         return Solver(lambda x: (), lambda den, memory, x, t, s, draw, cond: (x, memory), evaluations=0)
     if name == "langevin":
-        return correctors.langevin(snr, steps, scale, norm=correctors.batch_mean)
-    return correctors.annealed_langevin(snr, steps, scale)
+        return langevin(snr, steps, scale)
+    return annealed_langevin(snr, steps, scale)
 
 
 def linear_score(sde_name, sde):
@@ -120,7 +127,7 @@ def test_predictor_corrector_runs(name, golden, x64):
     grid = jnp.append(jnp.linspace(1, eps, n), 0)
     for run in runs:
         _, _, predict, correct, variant = run.split("/")
-        solver = correctors.corrector_predictor(
+        solver = corrector_predictor(
             corrector(correct, name, n, 1),
             predictor(predict, name, n, 0.0 if variant == "pf1" else 1.0, sigma_max),
         )
@@ -129,7 +136,14 @@ def test_predictor_corrector_runs(name, golden, x64):
         draws = noise[1:].reshape(n, -1, *noise.shape[1:])
         for finish, output in ((as_it_is, "denoise0"), (last_mean, "denoise1")):
             x = sample(
-                den, solver, grid, jnp.zeros(len(start)), start.shape, x=start, finish=finish, noise=recorded(jnp.asarray(draws))
+                den,
+                solver,
+                grid,
+                jnp.zeros(len(start)),
+                start.shape,
+                x=start,
+                finish=finish,
+                noise=recorded(jnp.asarray(draws)),
             )
             np.testing.assert_allclose(x, data[f"{run}/{output}"], rtol=1e-8, atol=1e-10, err_msg=run)
 

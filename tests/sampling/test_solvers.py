@@ -1,0 +1,223 @@
+"""Every solver on every process against closed-form mixtures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracle import exact_denoiser, mixture
+
+from jaxgen import sde as process
+from jaxgen.prediction import VELOCITY
+from jaxgen.sampling import grids
+from jaxgen.sampling.langevin import annealed_langevin, langevin, predictor_corrector
+from jaxgen.sampling.ode import flow, latent, probability_flow
+from jaxgen.sampling.sample import as_it_is, evaluations, prior, sample
+from jaxgen.sampling.solvers import churn, ddim, dpmpp_2m, heun
+from jaxgen.sampling.steps import ancestral, euler_maruyama, reverse_diffusion
+
+DATA = mixture([0.5, 0.3, 0.2], [[-1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], [0.3, 0.3, 0.3])
+PROCESSES = {
+    "vp": process.vp(),
+    "subvp": process.subvp(),
+    "ve": process.ve(0.01, 20.0),
+    "edm": process.edm(0.01, 20.0),
+    "cosine": process.cosine(),
+    "rectified_flow": process.rectified_flow(),
+    "vdm": process.vdm(process.linear_gamma(-9.0, 6.0)),
+    "ddpm": process.ddpm(process.linear_betas(1000)),
+    "ncsn": process.ncsn(process.geometric_sigmas(1000, 0.01, 20.0)),
+}
+SOLVERS = {
+    "ddim": ddim(),
+    "ddim eta=0.5": ddim(0.5),
+    "ancestral": ancestral(),
+    "heun": heun(),
+    "heun churned": churn(0.05)(heun()),
+    "dpmpp_2m": dpmpp_2m(),
+    "reverse_diffusion": reverse_diffusion(),
+    "predictor_corrector": predictor_corrector(reverse_diffusion(), langevin(0.1)),
+    "annealed": predictor_corrector(ancestral(), annealed_langevin(0.1)),
+}
+
+
+def check_moments(x):
+    """Mean, covariance and the share of each mode are the mixture's, within four standard errors of 2,000 draws."""
+    x = np.asarray(x)
+    assert np.all(np.isfinite(x))
+    mean = DATA.weights @ DATA.means
+    second = np.einsum("k,ki,kj->ij", DATA.weights, DATA.means, DATA.means) + 0.09 * np.eye(2)
+    covariance = second - np.outer(mean, mean)
+    np.testing.assert_allclose(x.mean(0), mean, atol=0.1)
+    np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.12)
+    nearest = np.argmin(np.sum((x[:, None] - DATA.means) ** 2, -1), axis=1)
+    np.testing.assert_allclose(np.bincount(nearest, minlength=3) / len(x), DATA.weights, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [("vp", solver) for solver in SOLVERS] + [(name, "annealed") for name in PROCESSES if name != "vp"],
+)
+def test_samples_follow_the_mixture(name, solver):
+    """A solver whose samples are of another distribution."""
+    sde = PROCESSES[name]
+    den = exact_denoiser(sde, DATA, VELOCITY)
+    grid = grids.log_snr(sde, 65) if name not in ("ddpm", "ncsn") else grids.indices(sde, 100)
+    check_moments(jax.jit(lambda key: sample(den, SOLVERS[solver], grid, key, (2000, 2)))(jax.random.key(1)))
+
+
+def test_euler_maruyama_follows_the_mixture():
+    """Euler-Maruyama, whose step is of first order only, on a fine grid of its process."""
+    sde = process.vp()
+    den = exact_denoiser(sde, DATA)
+    check_moments(sample(den, euler_maruyama(), grids.uniform(sde, 500), jax.random.key(2), (2000, 2)))
+
+
+@pytest.mark.parametrize("name", ["subvp", "ve", "ddpm"])
+def test_probability_flow_follows_the_mixture(name):
+    """The adaptive ODE on every process, table-based ones included."""
+    sde = PROCESSES[name]
+    den = exact_denoiser(sde, DATA, VELOCITY)
+    x = jax.jit(lambda key: probability_flow(den, key, (2000, 2), rtol=1e-4, atol=1e-4))(jax.random.key(3))
+    check_moments(x)
+
+
+@pytest.mark.parametrize("name", ["vp", "ve", "rectified_flow"])
+@pytest.mark.parametrize(("solver", "order"), [("ddim", 1), ("heun", 2), ("dpmpp_2m", 2)])
+def test_order_of_convergence(name, solver, order, x64):
+    """Halving the step divides the distance to the exact flow by 2^order."""
+    sde = PROCESSES[name]
+    den = exact_denoiser(sde, DATA, VELOCITY)
+    # From a moderate noise level down to a small one, where the flow is smooth.
+    start, end = sde.time_at(jnp.log(jnp.asarray([1 / 1.5**2, 1 / 0.2**2])))
+    x = sde.alpha(start) * jnp.asarray([[0.3, 0.2], [-0.7, 0.4], [1.2, -0.8]]) + sde.sigma(start) * 0.7
+    exact, _ = jax.jit(lambda x: flow(den, x, start, end, rtol=1e-12, atol=1e-12))(x)
+
+    def error(n):
+        grid = sde.time_at(jnp.linspace(sde.log_snr(start), sde.log_snr(end), n + 1))
+        y = sample(den, SOLVERS[solver], grid, jax.random.key(0), x.shape, x=x, finish=as_it_is)
+        return float(jnp.max(jnp.abs(y - exact)))
+
+    measured = np.log2(error(64) / error(128))
+    assert abs(measured - order) < 0.25, measured
+
+
+def test_ddim_with_eta_one_is_ancestral():
+    """Two names of one sampler that drift apart."""
+    sde = process.vp()
+    den = exact_denoiser(sde, DATA)
+    grid = grids.uniform(sde, 30)
+    x, y = (sample(den, solver, grid, jax.random.key(4), (16, 2)) for solver in (ddim(1.0), ancestral()))
+    np.testing.assert_allclose(x, y, atol=2e-3)
+
+
+def test_reverse_diffusion_without_noise_is_the_flow(x64):
+    """k = 0 of the discretized reverse process converges to the probability flow, at first order."""
+    sde = process.vp()
+    den = exact_denoiser(sde, DATA)
+    key = jax.random.key(5)
+    exact = probability_flow(den, key, (8, 2), rtol=1e-8, atol=1e-8)
+
+    def error(n):
+        return np.max(np.abs(sample(den, reverse_diffusion(0.0), grids.log_snr(sde, n), key, (8, 2)) - exact))
+
+    coarse, fine = error(501), error(1001)
+    assert fine < 0.05 and 1.7 < coarse / fine < 2.3
+
+
+@pytest.mark.parametrize("steps", [6, 12, 15])
+def test_few_steps_stay_finite(steps):
+    """VP with few steps: score_sde's tables give beta > 1 and NaN there."""
+    sde = process.vp()
+    den = exact_denoiser(sde, DATA)
+    solver = predictor_corrector(ancestral(), langevin())
+    assert np.all(np.isfinite(sample(den, solver, grids.uniform(sde, steps), jax.random.key(6), (64, 2))))
+
+
+def test_image_i_depends_on_its_key_alone():
+    """The same image in another batch, with noise, corrections and adaptive steps."""
+    sde = process.ve(0.01, 20.0)
+    den = exact_denoiser(sde, DATA)
+    keys = jax.random.split(jax.random.key(7), 8)
+    grid = grids.karras(sde, 20)
+    solver = predictor_corrector(ancestral(), annealed_langevin())
+    whole, part = sample(den, solver, grid, keys, (8, 2)), sample(den, solver, grid, keys[3:5], (2, 2))
+    np.testing.assert_allclose(whole[3:5], part, atol=1e-5)
+    whole, part = probability_flow(den, keys, (8, 2)), probability_flow(den, keys[3:5], (2, 2))
+    np.testing.assert_allclose(whole[3:5], part, atol=1e-5)
+
+
+def test_trajectory_runs_from_prior_to_image():
+    """The recorded path starts at the prior draw, ends at the result and holds x at every time between."""
+    sde = process.vp()
+    den = exact_denoiser(sde, DATA)
+    key, grid = jax.random.key(8), grids.uniform(sde, 12)
+    x, path = sample(den, ddim(), grid, key, (4, 2), trajectory=True)
+    assert path.shape == (13, 4, 2)
+    np.testing.assert_array_equal(path[0], prior(den, jax.random.split(key, 4), (4, 2)))
+    np.testing.assert_array_equal(path[-1], x)
+    halfway = sample(den, ddim(), grid[:7], key, (4, 2), finish=as_it_is)
+    np.testing.assert_allclose(path[6], halfway, rtol=1e-5)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_evaluations_are_counted_truly(solver):
+    """`evaluations` against the calls that really happen."""
+    calls = []
+    sde = process.vp()
+    den = exact_denoiser(sde, DATA)
+
+    def counting(x, t, cond=None):
+        jax.debug.callback(lambda: calls.append(1))
+        return den.fn(x, t, cond)
+
+    jax.block_until_ready(
+        sample(den._replace(fn=counting), SOLVERS[solver], grids.uniform(sde, 9), jax.random.key(0), (2, 2))
+    )
+    jax.effects_barrier()
+    assert len(calls) == evaluations(SOLVERS[solver], 9)
+
+
+def test_latent_inverts_the_flow(x64):
+    """data -> latent -> data."""
+    sde = process.subvp()
+    den = exact_denoiser(sde, DATA)
+    x = jnp.asarray([[0.9, 0.8], [-1.1, 0.1]])
+    z = latent(den, x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(flow(den, z, sde.t1, sde.t0, rtol=1e-9, atol=1e-9)[0], x, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_grids_run_from_t1_to_t0(name):
+    """A grid that misses an end point, or goes back in time."""
+    sde = PROCESSES[name]
+    for make in (grids.uniform, grids.quadratic, grids.log_snr, grids.karras) + (
+        (grids.geometric,) if sde.t0 > 0 else ()
+    ):
+        grid = np.asarray(make(sde, 21))
+        assert grid.shape == (21,)
+        np.testing.assert_allclose(grid[[0, -1]], [sde.t1, sde.t0], rtol=1e-5, atol=1e-7)
+        assert np.all(np.diff(grid) < 0)
+        if sde.grid is not None:
+            assert np.all(np.min(np.abs(grid[:, None] - sde.grid), axis=1) < 1e-6)
+
+
+def test_karras_grid_of_edm():
+    """The published noise levels: (80^(1/7) + i/17 (0.002^(1/7) - 80^(1/7)))^7."""
+    ramp = 80 ** (1 / 7) + np.arange(18) / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))
+    np.testing.assert_allclose(grids.karras(process.edm(), 18), ramp**7, rtol=2e-5)
+
+
+def test_sharded_sampling_gives_the_same_images():
+    """One and eight devices, noise included."""
+    from jaxgen.parallel.mesh import batch_sharding, make_mesh
+
+    sde = process.vp()
+    den = exact_denoiser(sde, DATA)
+    keys = jax.random.split(jax.random.key(9), 16)
+
+    def run(keys):
+        return sample(den, ancestral(), grids.uniform(sde, 10), keys, (16, 2))
+
+    spread = jax.jit(run, out_shardings=batch_sharding(make_mesh()))(keys)
+    assert len(spread.sharding.device_set) == 8
+    np.testing.assert_allclose(spread, jax.jit(run)(keys), atol=1e-5)
