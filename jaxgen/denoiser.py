@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.prediction import SCORE, VELOCITY, Prediction, convert, decode
-from jaxgen.sde import SDE, expand
+from jaxgen.sde import SDE, expand, grid_of
 
 Params = Any  # {network name: variables}
 Apply = Callable[..., Array]  # (params, x [B, ...], label [B], cond, keys [B] | None) -> y [B, ...]
@@ -44,16 +44,14 @@ def quarter_log_sigma(sde: SDE, t: Array) -> Array:
 
 def grid_index(sde: SDE, t: Array) -> Array:
     """The index i in 0..N-1 of the nearest grid time, int32, as discrete-time models are told."""
-    if sde.grid is None:
-        raise ValueError("grid_index needs a discretized process: build it with ddpm, ncsn or discretize.")
-    step = (sde.grid[-1] - sde.grid[0]) / (len(sde.grid) - 1)
-    return jnp.round((t - sde.grid[0]) / step).astype(jnp.int32)
+    grid = grid_of(sde)
+    step = (grid[-1] - grid[0]) / (len(grid) - 1)
+    return jnp.round((t - grid[0]) / step).astype(jnp.int32)
 
 
 def reversed_index(sde: SDE, t: Array) -> Array:
     """N - 1 - i, as NCSN models are told, whose level 0 is the noisiest (1907.05600)."""
-    index = grid_index(sde, t)
-    return len(sde.grid) - 1 - index
+    return len(grid_of(sde)) - 1 - grid_index(sde, t)
 
 
 def unit_variance(sigma_data: float) -> OfTime:

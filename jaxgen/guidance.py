@@ -64,7 +64,11 @@ def interval(guidance: Guidance, low: float, high: float) -> Guidance:
 
 def unconditional(den: Denoiser) -> Denoiser:
     """The denoiser without its condition, which then reaches only the guidance around it."""
-    return den._replace(fn=lambda x, t, cond=None: den.fn(x, t, None))
+
+    def fn(x: Array, t: Array, cond: Any = None) -> Array:
+        return den.fn(x, t, None)
+
+    return den._replace(fn=fn)
 
 
 def classifier(logp: Callable[[Array, Array, Any], Array], weight: float = 1.0) -> Guidance:

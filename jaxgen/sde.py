@@ -129,6 +129,15 @@ class SDE(NamedTuple):
         return Reverse(drift, lambda t: stochasticity * self.diffusion(t))
 
 
+def grid_of(sde: SDE) -> np.ndarray:
+    """The times of a discretized process. Raises ValueError for a continuous one."""
+    if sde.grid is None:
+        raise ValueError(
+            "expected a discretized process, got one in continuous time: build it with ddpm, ncsn or discretize."
+        )
+    return sde.grid
+
+
 def expand(value: Array, x: Array) -> Array:
     """`value` [B] shaped so that it broadcasts against x [B, ...]."""
     return value.reshape(value.shape + (1,) * (x.ndim - value.ndim))

@@ -35,7 +35,8 @@ def report(
     config: Mapping[str, Any] | None = None,
     summary: str = "",
 ) -> Path:
-    """Write `folder`/report.html and `folder`/metrics.json, each whole or not at all; returns the page.
+    """Write `folder`/report.html, `folder`/metrics.json and every picture as a PNG, each whole or not at all; returns
+    the page.
 
     The page is one file that needs no network: figures with standard errors, sample counts and definitions, the
     pictures, the configuration. metrics.json holds {"title", "summary", "figures": {name: {...}}, "config"} with
@@ -51,6 +52,9 @@ def report(
         "config": _plain(config or {}),
     }
     atomic.write(Path(folder) / "metrics.json", json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
+    for title_of, image, _ in pictures:
+        pixels = image if isinstance(image, np.ndarray) else plots.pixels(image)
+        images.save(Path(folder) / f"{title_of.lower().replace(' ', '_')}.png", pixels)
     page = PAGE.format(
         title=html.escape(title),
         summary=f"<p class=summary>{html.escape(summary)}</p>" if summary else "",

@@ -15,7 +15,8 @@ r"""The denoising loss: DDPM, NCSN, score-SDE, EDM, flow matching and the contin
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,14 +51,15 @@ def vlb(steps: int | None = None) -> Weight:
     -log p(x_0) in nats. Continuous time, with t ~ U[t0, t1]: (t1 - t0)/2 (-d log snr/dt) (2107.00630 eq. 17). T steps,
     with t drawn by `steps(T)` from their upper ends: T/2 (snr(t - d)/snr(t) - 1), d = (t1 - t0)/T (eq. 13)."""
 
-    def continuous(sde: SDE, prediction: Prediction, t: Array) -> Array:
-        return 0.5 * (sde.t1 - sde.t0) * likelihood(sde, prediction, t)
+    if steps is None:
+        return lambda sde, prediction, t: 0.5 * (sde.t1 - sde.t0) * likelihood(sde, prediction, t)
+    count = steps
 
     def discrete(sde: SDE, prediction: Prediction, t: Array) -> Array:
-        earlier = jnp.maximum(t - (sde.t1 - sde.t0) / steps, sde.t0)
-        return 0.5 * steps * jnp.expm1(sde.log_snr(earlier) - sde.log_snr(t)) * eps_matching(sde, prediction, t)
+        earlier = jnp.maximum(t - (sde.t1 - sde.t0) / count, sde.t0)
+        return 0.5 * count * jnp.expm1(sde.log_snr(earlier) - sde.log_snr(t)) * eps_matching(sde, prediction, t)
 
-    return continuous if steps is None else discrete
+    return discrete
 
 
 def mean(error: Array) -> Array:
@@ -70,7 +72,8 @@ def total(error: Array) -> Array:
     return jnp.sum(error.reshape(error.shape[0], -1), axis=-1)
 
 
-class Denoising(NamedTuple):
+@dataclass(frozen=True)
+class Denoising:
     """The denoising loss, and its deterministic inner part.
 
     `at(params, x0 [B, ...], eps [B, ...], t [B], cond=None, keys=None) -> [B]` has nothing random in it: `keys` only

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.sde import SDE
+from jaxgen.sde import SDE, grid_of
 
 
 def _snap(sde: SDE, times: Array) -> Array:
@@ -51,9 +51,8 @@ def karras(sde: SDE, n: int, rho: float = 7.0) -> Array:
 
 def indices(sde: SDE, n: int) -> Array:
     """n of the N times of a discretized process, equally spaced by index (2010.02502 section D.2)."""
-    if sde.grid is None:
-        raise ValueError("an index grid needs a discretized process: build it with ddpm, ncsn or discretize.")
-    return jnp.asarray(sde.grid[np.linspace(len(sde.grid) - 1, 0, n).round().astype(int)])
+    grid = grid_of(sde)
+    return jnp.asarray(grid[np.linspace(len(grid) - 1, 0, n).round().astype(int)])
 
 
 def _at(sde: SDE, log_snr: Array) -> Array:

@@ -22,7 +22,7 @@ def batch_mean(norms: Array) -> Array:
 
 
 def each(norms: Array) -> Array:
-    """Every example has its own step size: independent of the batch, but wild where a score of few dimensions vanishes."""
+    """Every example has its own step size: independent of the batch, but wild where a score of few numbers vanishes."""
     return norms
 
 

@@ -11,7 +11,7 @@ from jax import Array
 
 from jaxgen.denoiser import Denoiser
 from jaxgen.sampling.sample import Draw, Memory, Solver
-from jaxgen.sde import SDE, expand
+from jaxgen.sde import SDE, expand, grid_of
 
 # (sde, t [B], s [B]) -> alpha_t, sigma_t, alpha_s, sigma_s: where a step reads its coefficients.
 Coefficients = Callable[[SDE, Array, Array], tuple[Array, Array, Array, Array]]
@@ -28,7 +28,7 @@ def truncated_index(table: SDE) -> Coefficients:
 
     def coefficients(sde: SDE, t: Array, s: Array) -> tuple[Array, Array, Array, Array]:
         index = table_index(table, t)
-        times = jnp.asarray(table.grid, t.dtype)
+        times = jnp.asarray(grid_of(table), t.dtype)
         here, before = times[index], times[jnp.maximum(index - 1, 0)]
         first = index == 0
         alpha_s = jnp.where(first, 1, table.alpha(before))
@@ -40,7 +40,7 @@ def truncated_index(table: SDE) -> Coefficients:
 
 def table_index(table: SDE, t: Array) -> Array:
     """trunc(t (N - 1)), int32."""
-    return (t * (len(table.grid) - 1)).astype(jnp.int32)
+    return (t * (len(grid_of(table)) - 1)).astype(jnp.int32)
 
 
 def _kernel(coefficients: Coefficients, sde: SDE, t: Array, s: Array) -> tuple[Array, Array, Array, Array]:

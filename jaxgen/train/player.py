@@ -62,7 +62,8 @@ def training(
         return State(jnp.zeros((), jnp.int32), params, extra, opt, average)
 
     def step(state: State, batch: Batch, key: Array) -> tuple[State, Metrics]:
-        params, extra, opt, metrics = state.params, state.extra, list(state.opt), {}
+        params, extra, opt = state.params, state.extra, list(state.opt)
+        metrics: Metrics = {}
         for i, player in enumerate(players):
             keys = _example_keys(jax.random.fold_in(jax.random.fold_in(key, state.step), i), batch, axis_name)
             mean_loss = _mean_loss(player, params, extra, state.step, axis_name)
