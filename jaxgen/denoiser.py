@@ -6,8 +6,11 @@ Samplers, guidance, likelihood and inverse problems consume a `Denoiser` and kno
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from jaxgen.prediction import SCORE, VELOCITY, Prediction, convert, decode
 from jaxgen.sde import SDE, expand, grid_of
@@ -85,6 +88,31 @@ class Denoiser(NamedTuple):
     def velocity(self, x: Array, t: Array, cond: Any = None) -> Array:
         """dx/dt of the probability-flow ODE."""
         return convert(self.sde, self.prediction, VELOCITY, self.fn(x, t, cond), x, t)
+
+
+def level_posterior(
+    apply: Apply, sde: SDE, levels: ArrayLike, label: OfTime = identity, scale_in: OfTime = one
+) -> Apply:
+    """E[x_0 | x_t] of data on K `levels`, from a network that gives K logits a channel: p(x_0i = l_k | x_t) is taken
+    proportional to exp(logit_ik) N(x_ti; alpha l_k, sigma^2), so that nothing has to be learned where the noise is
+    smaller than the distance of two levels (2107.00630 section 4.1, used there for z_0).
+
+    The result is an `Apply` that predicts X0 and is told x_t and t themselves: label `identity`, scale_in `one`."""
+    table = np.asarray(levels)
+
+    def posterior_mean(params: Params, x: Array, t: Array, cond: Any = None, keys: Array | None = None) -> Array:
+        logits = apply(params, expand(scale_in(sde, t), x) * x, label(sde, t), cond, keys)
+        if logits.shape != (*x.shape[:-1], x.shape[-1] * len(table)):
+            raise ValueError(
+                f"level_posterior expects {len(table)} logits a channel, {(*x.shape[:-1], x.shape[-1] * len(table))}, "
+                f"got {logits.shape}: give the network as many output channels."
+            )
+        place = jnp.asarray(table, x.dtype)
+        distance = x[..., None] - expand(sde.alpha(t), x)[..., None] * place
+        evidence = -0.5 * jnp.square(distance / expand(sde.sigma(t), x)[..., None])
+        return jax.nn.softmax(logits.reshape(evidence.shape) + evidence) @ place
+
+    return posterior_mean
 
 
 def denoiser(

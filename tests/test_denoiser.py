@@ -10,6 +10,7 @@ from processes import SDES, times
 from jaxgen.denoiser import (
     denoiser,
     grid_index,
+    level_posterior,
     noise_level,
     quarter_log_sigma,
     reversed_index,
@@ -87,3 +88,25 @@ def test_grid_index_is_exact_on_the_grid(dtype):
         np.testing.assert_array_equal(grid_index(sde, grid), np.arange(1000))
         np.testing.assert_array_equal(reversed_index(ncsn(geometric_sigmas()), grid), np.arange(1000)[::-1])
         assert grid_index(sde, grid).dtype == jnp.int32
+
+
+def test_level_posterior_is_bayes_rule(x64):
+    """Logits that are the log prior of each pixel give E[x_0 | x_t] by enumeration, at any noise level."""
+    levels, prior = np.linspace(-1, 1, 5), np.array([0.1, 0.4, 0.2, 0.05, 0.25])
+
+    def apply(params, x, label, cond=None, keys=None):
+        return jnp.broadcast_to(jnp.log(prior), (*x.shape[:-1], 5))
+
+    sde = vp()
+    t = jnp.asarray([1e-4, 0.1, 0.5, 1.0])
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3, 1)))
+    den = denoiser(level_posterior(apply, sde, levels), None, sde, X0)
+    for i in range(4):
+        alpha, sigma = sde.alpha(t)[i], sde.sigma(t)[i]
+        density = prior * np.exp(-0.5 * ((x[i] - alpha * levels) / sigma) ** 2)
+        with np.errstate(invalid="ignore"):
+            want = (density @ levels) / density.sum(-1)
+        known = density.sum(-1) > 0
+        np.testing.assert_allclose(den.x0(x, t)[i, known, 0], want[known], rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="5 logits a channel"):
+        level_posterior(lambda params, x, label, cond, keys: x, sde, levels)(None, x, t)

@@ -38,7 +38,7 @@ def measure(config: str, seed: int, runs: Path) -> dict[str, float]:
     if not list(workdir.glob("eval/*/metrics.json")):
         command("evaluate", f"--workdir={workdir}", f"--metrics={METRICS[config]}")
     (found,) = workdir.glob("eval/*/metrics.json")
-    figures = {result["name"]: result["value"] for result in json.loads(found.read_text())["results"]}
+    figures = {name: figure["value"] for name, figure in json.loads(found.read_text())["figures"].items()}
     return {**figures, "seconds": float(timing.read_text())}
 
 

@@ -25,8 +25,14 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 def written(tmp_path):
     chart = plots.loss_curve({"train": (np.arange(200), np.linspace(2, 0.1, 200))})
     config = {"sde": {"name": "edm"}, "rate": np.float32(0.5), "sizes": (1, 2), "note": "</pre><script>"}
-    path = report(tmp_path / "eval", "Digits & more", RESULTS, [Picture("Samples", IMAGE, "64 of them"),
-                  Picture("Loss", chart)], config, "1,000 samples")
+    path = report(
+        tmp_path / "eval",
+        "Digits & more",
+        RESULTS,
+        [Picture("Samples", IMAGE, "64 of them"), Picture("Loss", chart)],
+        config,
+        "1,000 samples",
+    )
     return path.read_text(), json.loads((path.parent / "metrics.json").read_text())
 
 

@@ -26,9 +26,7 @@ OPTIONS = (
     "resblock_type progressive progressive_input progressive_combine embedding_type fourier_scale init_scale "
     "scale_by_sigma"
 ).split()
-DDPMPP = dict(
-    fir=False, progressive_input="none", embedding_type="positional", scale_by_sigma=False, centered=True
-)
+DDPMPP = dict(fir=False, progressive_input="none", embedding_type="positional", scale_by_sigma=False, centered=True)
 TINY = dict(channels=8, ch_mult=(1, 2), num_res_blocks=1, attn_resolutions=(4,), scale_by_sigma=False)
 
 

@@ -27,9 +27,7 @@ def test_fourier_embedding_is_the_published_one_and_frozen(golden, x64):
     data = golden("layers")
     variables, label = {"params": {"W": data["fourier/W"]}}, jnp.log(data["fourier/sigma"])
     projection = GaussianFourierProjection(8)
-    np.testing.assert_allclose(
-        projection.apply(variables, label), data["fourier/out_of_log_sigma"], atol=1e-12
-    )
+    np.testing.assert_allclose(projection.apply(variables, label), data["fourier/out_of_log_sigma"], atol=1e-12)
     gradient = jax.grad(lambda v: projection.apply(v, label).sum())(variables)
     assert not gradient["params"]["W"].any()
 

@@ -1,0 +1,31 @@
+"""EDM (Karras et al. 2022, table 1) with a residual MLP on the 8x8 digits: the demonstration.
+
+    jaxgen train --config=configs/edm/digits_mlp.py --workdir=runs/digits
+    jaxgen evaluate --workdir=runs/digits --metrics=fd,prdc,nn
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import call, default
+
+
+def get_config() -> ConfigDict:
+    config = default()
+    config.data.dataset = "digits"
+    config.data.center = True
+    config.model = call("mlp", width=512, blocks=4, dropout=0.1, embedding="fourier")
+    config.sde = call("edm", sigma_min=0.002, sigma_max=80.0)
+    config.loss.prediction = call("edm_output")
+    config.loss.times = call("lognormal", mean=-1.2, std=1.2)
+    config.loss.label = call("quarter_log_sigma")
+    config.loss.scale_in = call("unit_variance")
+    config.train.steps = 2800
+    config.train.batch_size = 128
+    config.optimizer = call(
+        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
+    )
+    config.ema = call("warm", decay=0.999)
+    config.sampling.solver = call("heun")
+    config.sampling.grid = call("karras", rho=7.0)
+    config.sampling.steps = 18
+    return config

@@ -1,0 +1,31 @@
+"""The sub-VP SDE trained for likelihood (Song et al. 2021, 2101.09258) on the 8x8 digits, in logit space.
+
+    jaxgen train --config=configs/subvp/digits.py --workdir=runs/subvp_digits
+    jaxgen likelihood --workdir=runs/subvp_digits --split=test --divergence=exact
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import call, default
+
+
+def get_config() -> ConfigDict:
+    config = default()
+    config.data.dataset = "digits"
+    config.data.dequantize = True
+    config.data.space = call("logit", alpha=0.02)
+    config.model = call("unet", channels=32, mult=(1, 2), blocks=1, attention=(1,), dropout=0.2, embedding="fourier")
+    config.sde = call("subvp", beta_min=0.1, beta_max=20.0, t0=1e-5)
+    config.loss.prediction = call("eps")
+    config.loss.times = call("uniform_log_snr")
+    config.loss.weight = call("likelihood")
+    config.train.steps = 1200
+    config.train.batch_size = 128
+    config.optimizer = call(
+        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
+    )
+    config.ema = call("warm", decay=0.999)
+    config.sampling.solver = call("heun")
+    config.sampling.grid = call("karras", rho=7.0)
+    config.sampling.steps = 32
+    return config

@@ -1,0 +1,32 @@
+"""The variational bound of a diffusion model (Kingma et al. 2021) on the integers of the 8x8 digits.
+
+    jaxgen train --config=configs/vdm/digits.py --workdir=runs/vdm_digits
+    jaxgen likelihood --workdir=runs/vdm_digits --split=test
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import call, default
+
+
+def get_config() -> ConfigDict:
+    config = default()
+    config.data.dataset = "digits"
+    config.model = call("unet", channels=32, mult=(1, 2), blocks=1, attention=(1,), dropout=0.2, embedding="fourier")
+    config.sde = call("vdm", gamma_min=-10.0, gamma_max=5.0)
+    config.loss.objective = "bound"
+    config.loss.head = call("level_posterior")
+    config.loss.prediction = call("x0")
+    config.loss.times = call("uniform")
+    config.loss.weight = call("vlb")
+    config.loss.reduce = call("total")
+    config.train.steps = 1200
+    config.train.batch_size = 128
+    config.optimizer = call(
+        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
+    )
+    config.ema = call("warm", decay=0.999)
+    config.sampling.solver = call("ancestral")
+    config.sampling.grid = call("uniform")
+    config.sampling.steps = 250
+    return config

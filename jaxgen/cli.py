@@ -1,0 +1,136 @@
+"""The command line: jaxgen train | sample | evaluate | likelihood | info."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """Bad arguments are bad input like any other: one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see {self.prog} --help.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their flags."""
+    main = Parser(prog="jaxgen", description="Generative models in JAX.", allow_abbrev=False)
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            allow_abbrev=False,
+            epilog="--config.SECTION.KEY=VALUE sets one value of the configuration, --config.SECTION=NAME a function.",
+        )
+
+    def sampling(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--sampler", help="solver in place of the configured one: heun, ddim, dpmpp_2m, ...")
+        sub.add_argument("--steps", type=int, help="times of the sampling grid")
+        sub.add_argument("--guidance", type=float, help="weight of classifier-free guidance; 1 is none")
+
+    train = command("train", "Train a model, or go on with a run.")
+    train.add_argument("--config", required=True, help="Python file with get_config()")
+    train.add_argument("--workdir", required=True, type=Path)
+
+    sample = command("sample", "Draw images from a trained model.")
+    sample.add_argument("--workdir", required=True, type=Path)
+    sample.add_argument("--num", type=int, default=64, help="how many (default 64)")
+    sampling(sample)
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--label", help="class or classes, by number or name: 3 or 3,5; default: all in turn")
+    sample.add_argument("--out", default="samples.png", help="a .png grid, an .npz of integer levels, or a folder/")
+    sample.add_argument("--strip", metavar="PNG", help="also show the way from noise to image")
+
+    evaluate = command("evaluate", "Measure a trained model; writes eval/STEP/report.html and metrics.json.")
+    evaluate.add_argument("--workdir", required=True, type=Path)
+    evaluate.add_argument("--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, bpd (default fd,prdc,nn)")
+    evaluate.add_argument("--num", type=int, default=1000, help="samples (default 1000)")
+    sampling(evaluate)
+    evaluate.add_argument("--seed", type=int, default=0)
+
+    likelihood = command("likelihood", "Bits per dimension of a trained model.")
+    likelihood.add_argument("--workdir", required=True, type=Path)
+    likelihood.add_argument("--split", help="default: the configured test split")
+    likelihood.add_argument("--divergence", help="exact or hutchinson")
+    likelihood.add_argument("--num", type=int, help="images (default: all)")
+    likelihood.add_argument("--dequantizations", type=int, default=1, help="draws of noise an image (default 1)")
+    likelihood.add_argument("--seed", type=int, default=0)
+
+    info = command("info", "Parameters, FLOPs per step, and what the configuration means.")
+    source = info.add_mutually_exclusive_group(required=True)
+    source.add_argument("--workdir", type=Path)
+    source.add_argument("--config")
+    return main
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> str:
+    """The command of `args`: what it has to say at the end."""
+    flags = {"sampler": "sampling.solver", "steps": "sampling.steps", "guidance": "sampling.guidance"}
+    flags |= {"divergence": "likelihood.divergence"}
+    given = {key: getattr(args, flag, None) for flag, key in flags.items()}
+    overrides = [f"{key}={value}" for key, value in given.items() if value is not None] + overrides
+
+    if args.command == "train":
+        from jaxgen.commands.train import train
+        from jaxgen.configuration import load
+
+        return train(load(args.config, overrides), args.workdir)
+    if args.command == "info":
+        from jaxgen.commands.info import info_of_config, info_of_workdir
+        from jaxgen.configuration import load
+
+        return info_of_config(load(args.config, overrides)) if args.config else info_of_workdir(args.workdir)
+
+    from jaxgen.commands.model import open_model
+
+    model = open_model(args.workdir, overrides)
+    if args.command == "sample":
+        from jaxgen.commands.sample import sample
+
+        return sample(model, args.num, args.seed, args.label, args.out, args.strip)
+    if args.command == "evaluate":
+        from jaxgen.commands.evaluate import evaluate
+
+        return evaluate(model, args.metrics, args.num, args.seed)
+    from jaxgen.commands.likelihood import likelihood
+
+    return likelihood(model, args.split, args.num, args.dequantizations, args.seed)
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(other arguments, "section.key=value" of every --config.section.key=value)."""
+    prefix = "--config."
+    overrides = [argument[len(prefix) :] for argument in argv if argument.startswith(prefix)]
+    return [argument for argument in argv if not argument.startswith(prefix)], overrides
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0: done; 2: bad input, one sentence on the standard error; 130: interrupted."""
+    try:
+        arguments, overrides = split(sys.argv[1:] if argv is None else argv)
+        print(run(parser().parse_args(arguments), overrides))
+    except (ValueError, OSError) as error:
+        if isinstance(error, ValueError) and not ours(error):
+            raise
+        print(f"jaxgen: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jaxgen: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def ours(error: BaseException) -> bool:
+    """Whether jaxgen itself raised `error`; what a library raises under it is a bug, and shown in full."""
+    frames: list[Any] = list(traceback.walk_tb(error.__traceback__))
+    return frames[-1][0].f_globals.get("__name__", "").partition(".")[0] == "jaxgen"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""jaxgen info: what a configuration or a run means, and what it costs."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgen import data, workdir
+from jaxgen.io.checkpoint import checkpoints
+from jaxgen.parallel.mesh import make_mesh
+from jaxgen.parallel.sharding import leaf_sharding
+from jaxgen.recipes import build, measure
+from jaxgen.train.state import State
+from jaxgen.workdir import Run
+
+
+def info_of_config(config: ConfigDict) -> str:
+    """`info` of a run that has not begun: its data are opened and measured."""
+    section = config.data
+    source = data.load(section.dataset, section.split, section.data_dir, section.image_size)
+    return info(Run(Path("."), config, source.spec, measure(section, source, config.seed)))
+
+
+def info_of_workdir(root: Path) -> str:
+    """`info` of the run in `root`, with its latest checkpoint."""
+    run = workdir.read(root)
+    latest = None
+    if run.checkpoints.is_dir():
+        with checkpoints(run.checkpoints) as saved:
+            latest = saved.latest()
+    return info(run) + f"\ncheckpoint      {'none' if latest is None else f'step {latest}'}"
+
+
+def info(run: Run) -> str:
+    """Data, process, network, parameters, sharding and the FLOPs of a step, a line each."""
+    config, spec = run.config, run.spec
+    recipe = build(config, spec, run.statistics)
+    size = config.train.batch_size
+    batch = {"x": jax.ShapeDtypeStruct((size, *spec.shape), np.uint8 if spec.levels <= 256 else np.int32)}
+    if config.data.conditional:
+        batch["label"] = jax.ShapeDtypeStruct((size,), np.int32)
+    state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
+    leaves = jax.tree.leaves(state.params)
+    parameters = sum(leaf.size for leaf in leaves)
+    lines = {
+        "data": f"{config.data.dataset} {config.data.split}: {spec.size:,} images {'x'.join(map(str, spec.shape))}, "
+        f"{spec.levels} levels, {spec.num_classes or 'no'} classes",
+        "model space": f"{config.data.space.name}, sigma_data {run.statistics.sigma_data:.4f}"
+        + ", mean of every pixel removed" * config.data.center
+        + ", dequantized" * config.data.dequantize,
+        "process": written(config.sde),
+        "loss": f"{config.loss.objective} of {written(config.loss.prediction)}, times {written(config.loss.times)}, "
+        f"weight {written(config.loss.weight)}",
+        "network": f"{written(config.model)}: {parameters:,} parameters",
+        "optimizer": f"{written(config.optimizer)}, moving average {written(config.ema)}",
+        "sampling": f"{written(config.sampling.solver)}, {config.sampling.steps} times, {written(config.sampling.grid)}"
+        + ("" if recipe.evaluations is None else f", {recipe.evaluations} evaluations"),
+        "devices": devices(config, leaves),
+        "step": f"{size} images, {flops(recipe.training.step, state, batch)}",
+    }
+    return "\n".join(f"{name:<16}{text}" for name, text in lines.items())
+
+
+def written(section: ConfigDict) -> str:
+    """A call as one would write it."""
+    arguments = ", ".join(
+        f"{key}={written(value) if isinstance(value, ConfigDict) else value}"
+        for key, value in section.items()
+        if key != "name"
+    )
+    return f"{section.name}({arguments})"
+
+
+def devices(config: ConfigDict, leaves: list[Any]) -> str:
+    """How the parameters lie on the devices."""
+    count = jax.device_count()
+    if config.parallel.mapping == "pmap":
+        return f"{count} by pmap, parameters replicated"
+    mesh = make_mesh(config.parallel.data, config.parallel.fsdp)
+    sharded = sum(leaf.size for leaf in leaves if not leaf_sharding(mesh, leaf).is_fully_replicated)
+    share = sharded / sum(leaf.size for leaf in leaves)
+    shape = f"data {mesh.shape['data']} x fsdp {mesh.shape['fsdp']}"
+    return f"{count} {jax.default_backend()}, {shape}, {share:.0%} of parameters sharded"
+
+
+def flops(step: Any, state: State, batch: Any) -> str:
+    """The compiler's count for one step on one device."""
+    cost = jax.jit(step).lower(state, batch, jax.random.key(0)).compile().cost_analysis()
+    count = (cost or {}).get("flops", 0)
+    return f"{count:.3g} FLOPs by the compiler's count" if count else "FLOPs not counted by this backend"

@@ -1,0 +1,252 @@
+"""Configurations: a tree of values with one schema, filled from a Python file and the command line.
+
+    configuration = default() <- get_config() of a file <- --config.section.key=value
+
+A section with a key "name" is a *call*: the name of a function (a process, a network, a solver) and its arguments,
+written `call("vp", beta_max=20.0)`. All other sections have exactly the keys of `default()`.
+"""
+
+import ast
+import difflib
+import inspect
+import runpy
+import traceback
+import types
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from ml_collections import ConfigDict
+
+
+def call(name: str, **arguments: Any) -> ConfigDict:
+    """The function `name` with these arguments, as a section of a configuration."""
+    return ConfigDict({"name": name, **arguments})
+
+
+def default() -> ConfigDict:
+    """Every key there is, with its default. Locked: an unknown key is an error."""
+    config = ConfigDict(
+        {
+            "seed": 0,
+            "data": {
+                "dataset": "digits",  # embedded: digits, emoji32; a tfds name; or a folder of images
+                "data_dir": None,  # where tfds keeps prepared data
+                "image_size": None,  # crop and resize to this many pixels a side
+                "split": "train",
+                "test_split": "test",
+                "flip": False,  # random left-right mirroring
+                "conditional": False,  # the network is told the class
+                "dequantize": False,  # add U[0, 1) to the integer levels, anew at every step
+                "space": call("linear"),  # from levels to model space
+                "center": False,  # remove the mean of every pixel
+            },
+            "model": call("mlp"),
+            "sde": call("vp"),
+            "loss": {
+                "objective": "denoising",  # or "bound", the variational bound on the integers in bits/dim
+                "head": call("direct"),  # from the network's output to the prediction
+                "prediction": call("eps"),
+                "times": call("uniform"),
+                "weight": call("ones"),
+                "label": call("quarter_log_sigma"),  # what the network is told of time
+                "scale_in": call("unit_variance"),
+                "reduce": call("mean"),
+                "drop_condition": 0.0,  # probability of training without the class, for guidance
+            },
+            "optimizer": call("adam", learning_rate=1e-3),
+            "ema": call("constant", decay=0.999),
+            "train": {
+                "steps": 1000,
+                "batch_size": 128,  # over all devices
+                "accumulate": 1,  # gradients are averaged over this many parts of a batch
+                "log_every": 50,
+                "checkpoint_every": 500,
+                "sample_every": 500,  # 0: no pictures during training
+                "keep": 2,  # checkpoints
+            },
+            "parallel": {"mapping": "jit", "data": -1, "fsdp": 1},
+            "sampling": {
+                "solver": call("heun"),
+                "grid": call("karras"),
+                "steps": 18,  # times of the grid
+                "finish": call("clean"),
+                "guidance": 1.0,  # weight of classifier-free guidance; 1 is the conditional model
+                "images": 64,  # in the picture drawn during training
+                "batch_size": 256,
+            },
+            "likelihood": {"divergence": call("hutchinson"), "rtol": 1e-5, "atol": 1e-5},
+        }
+    )
+    return config.lock()
+
+
+HARMLESS = ("train.steps", "train.log_every", "train.checkpoint_every", "train.sample_every", "train.keep")
+HARMLESS_SECTIONS = ("sampling.", "likelihood.", "parallel.")
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> ConfigDict:
+    """The configuration that get_config() of the file `path` returns, with `overrides` "section.key=value"."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"expected a configuration file at {path}, found none: correct --config.")
+    try:
+        config = runpy.run_path(str(path))["get_config"]()
+    except KeyError as error:
+        if error.args == ("get_config",):
+            raise ValueError(f"{path} must define get_config(), which returns the configuration.") from error
+        raise broken(path, error) from error
+    except Exception as error:
+        raise broken(path, error) from error
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f"get_config() of {path} must return a ConfigDict, got {type(config).__name__}.")
+    return override(complete(config), overrides)
+
+
+def broken(path: Path, error: Exception) -> ValueError:
+    """What went wrong in a configuration file, in one sentence with its line."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    where = f"{path} line {lines[-1]}" if lines else str(path)
+    said = " ".join(str(error).split())
+    hint = (
+        said[said.rfind("Did you mean") :].strip("'\"") if "Did you mean" in said else f"{type(error).__name__}: {said}"
+    )
+    return ValueError(f"{where} is not a valid configuration: {hint}")
+
+
+def complete(config: ConfigDict) -> ConfigDict:
+    """`config` checked against `default()`, with the keys it lacks filled in; locked."""
+    config.unlock()
+    fill(config, default(), "")
+    return config.lock()
+
+
+def fill(config: ConfigDict, defaults: ConfigDict, prefix: str) -> None:
+    for key in config:
+        if key not in defaults:
+            raise unknown("key", prefix + key, [prefix + known for known in defaults])
+    for key, value in defaults.items():
+        if key not in config:
+            config[key] = value
+        elif not isinstance(value, ConfigDict):
+            expect(f"config.{prefix}{key}", annotation(value), config[key])
+        elif not isinstance(config[key], ConfigDict) or is_call(value) and not is_call(config[key]):
+            raise ValueError(f"config.{prefix}{key} must be {describe(value)}, got {config[key]!r}.")
+        elif not is_call(value):
+            fill(config[key], value, f"{prefix}{key}.")
+
+
+def override(config: ConfigDict, overrides: Iterable[str]) -> ConfigDict:
+    """`config` with each "section.key=value" of the command line set; "section=name" sets a call without arguments."""
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"expected --config.{path}=VALUE, got --config.{path} without a value.")
+        *sections, key = path.split(".")
+        section = config
+        for part in sections:
+            section = section.get(part) if isinstance(section, ConfigDict) else None
+        if not isinstance(section, ConfigDict) or key not in section and not is_call(section):
+            raise unknown("key", path, list(dict(leaves(config))))
+        old = section.get(key)
+        if isinstance(old, ConfigDict) and not is_call(old):
+            raise unknown("key", path, list(dict(leaves(config))))
+        with section.unlocked():
+            if isinstance(old, ConfigDict):
+                section[key] = call(value)
+            elif is_call(section):
+                if key in section:
+                    del section[key]  # an argument may change its type; the function says which it takes
+                section[key] = value if key == "name" else literal(value)
+            else:
+                section[key] = expect(f"config.{path}", annotation(default_of(path)), literal(value, type(old) is str))
+    return config
+
+
+def default_of(path: str) -> Any:
+    value = default()
+    for part in path.split("."):
+        value = value[part]
+    return value
+
+
+def is_call(value: Any) -> bool:
+    return isinstance(value, ConfigDict) and isinstance(value.get("name"), str)
+
+
+def describe(section: ConfigDict) -> str:
+    return 'a function and its arguments, call("name", argument=value)' if is_call(section) else "a section"
+
+
+def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """("section.key", value) of every leaf; tuples come as lists, as in JSON."""
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The configuration as dicts, lists and numbers, for JSON."""
+    return {
+        key: plain(value) if isinstance(value, ConfigDict) else list(value) if isinstance(value, tuple) else value
+        for key, value in config.items()
+    }
+
+
+def differences(old: ConfigDict, new: ConfigDict) -> list[tuple[str, Any, Any]]:
+    """(key, old value, new value) where the two train differently; None stands for a missing key."""
+    a, b = dict(leaves(old)), dict(leaves(new))
+    return [
+        (key, a.get(key), b.get(key))
+        for key in sorted({*a, *b})
+        if a.get(key) != b.get(key) and key not in HARMLESS and not key.startswith(HARMLESS_SECTIONS)
+    ]
+
+
+def literal(text: str, is_text: bool = False) -> Any:
+    """The Python value that `text` writes ("1e-4", "(1, 2)", "None", "true"), or the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return text if is_text and not isinstance(value, str) else value
+
+
+def annotation(value: Any) -> Any:
+    """The type that replaces a default value: optional ones have the default None."""
+    return Any if value is None else type(value)
+
+
+def expect(where: str, kind: Any, value: Any) -> Any:
+    """`value` if it is of the type `kind` (a class, a union, a Sequence; int passes for float), else ValueError."""
+    if kind in (Any, inspect.Parameter.empty):
+        return value
+    kinds = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    for one in kinds:
+        origin = get_origin(one) or one
+        if origin is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if origin in (tuple, list, Sequence) and isinstance(value, tuple | list):
+            return tuple(value)
+        if origin in (bool, str) and isinstance(value, origin) or origin is type(None) and value is None:
+            return value
+        if origin in (int, float) and isinstance(value, origin) and not isinstance(value, bool):
+            return value
+    simple = [str(getattr(get_origin(one) or one, "__name__", one)) for one in kinds]
+    known = {"int", "float", "bool", "str", "tuple", "list", "Sequence", "NoneType"}
+    if not known.issuperset(simple):
+        return value
+    raise ValueError(f"{where} must be {' or '.join(simple).replace('NoneType', 'None')}, got {value!r}.")
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ValueError:
+    """A name that is not among `known`, with the nearest one."""
+    known = list(known)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return ValueError(
+        f"unknown {what} {name!r}: did you mean {nearest[0]!r}?" if nearest else f"unknown {what} {name!r}."
+    )

@@ -1,0 +1,178 @@
+"""The recipe of a diffusion model, whichever process, prediction, network and objective its configuration names."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from ml_collections import ConfigDict
+
+from jaxgen.data import Spec
+from jaxgen.denoiser import Apply, Denoiser, OfTime, denoiser, identity, one
+from jaxgen.guidance import classifier_free
+from jaxgen.likelihood import log_prob
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params, drop_condition, scale
+from jaxgen.losses.denoising import denoising
+from jaxgen.losses.elbo import variational_bound
+from jaxgen.models import bind
+from jaxgen.parallel.pmap import AXIS
+from jaxgen.prediction import Prediction
+from jaxgen.recipe import Recipe
+from jaxgen.recipes import names
+from jaxgen.recipes.names import invoke
+from jaxgen.recipes.space import Space, Statistics, model_space
+from jaxgen.sampling.sample import Solver, evaluations, sample
+from jaxgen.sde import SDE
+from jaxgen.train.player import Player, training
+
+NOISE, PROBE = 0xDE94, 0x94B0  # salts: of dequantization, of the divergence estimate
+
+
+def build(config: ConfigDict, spec: Spec, statistics: Statistics) -> Recipe:
+    """`config` on data of `spec`, whose `statistics` were measured by `measure`. Raises ValueError, naming the key."""
+    if config.data.conditional and spec.num_classes is None:
+        raise ValueError(
+            f"data.conditional=True needs labels, but {config.data.dataset} has none: sort its images into one folder "
+            "per class, or set data.conditional=False."
+        )
+    null = spec.num_classes if config.data.conditional else None
+    space = model_space(config.data, spec.levels, statistics)
+    sde = invoke(names.PROCESSES, config.sde, "sde")
+    measured = {"sigma_data": statistics.sigma_data}
+    prediction = invoke(names.PREDICTIONS, config.loss.prediction, "prediction", **measured)
+    network = {
+        "label": invoke(names.LABELS, config.loss.label, "label"),
+        "scale_in": invoke(names.SCALES, config.loss.scale_in, "scale_in", **measured),
+    }
+    head = invoke(names.HEADS, config.loss.head, "head")
+    channels = spec.shape[-1] * (1 if head is None else spec.levels)
+    module = invoke(names.MODELS, config.model, "model", num_classes=null or 0, out_channels=channels)
+    apply, told = bind(module), network["label"]
+    if head is not None:
+        if config.data.dequantize or config.data.center or config.loss.prediction.name != "x0":
+            raise ValueError(
+                f"loss.head={config.loss.head.name} is for integers: set data.dequantize=False, data.center=False and "
+                "loss.prediction=x0."
+            )
+        apply, network = head(apply, sde, space.table, **network), {"label": identity, "scale_in": one}
+
+    def init_params(key: Array, batch: Batch) -> Params:
+        x, t = jnp.zeros((1, *spec.shape)), jnp.full((1,), sde.t1)
+        cond = None if null is None else jnp.zeros((1,), jnp.int32)
+        return {"net": module.init(key, x, told(sde, t), cond)}
+
+    objective = objective_of(config, spec, space, sde, prediction, network)
+    loss = objective(apply)
+    if config.loss.drop_condition:
+        if null is None:
+            raise ValueError("loss.drop_condition needs a condition to drop: set data.conditional=True.")
+        loss = drop_condition(config.loss.drop_condition, null, loss)
+    optimizer = invoke(names.OPTIMIZERS, config.optimizer, "optimizer")
+    divergence = invoke(names.DIVERGENCES, config.likelihood.divergence, "divergence")
+    draw, calls = sampler(config.sampling, sde, spec, null)
+
+    def trained(params: Params) -> Denoiser:
+        return denoiser(apply, params, sde, prediction, **network)
+
+    def images(params: Params, keys: Array, cond: Any = None) -> Array:
+        return space.leave(draw(trained(params), keys, cond))
+
+    def path(params: Params, keys: Array, cond: Any = None) -> Array:
+        return jax.vmap(space.bijection.inverse)(draw(trained(params), keys, cond, trajectory=True)[1])
+
+    def density(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
+        y = space.bin(fold(keys, NOISE), x)
+        tolerance = config.likelihood.rtol, config.likelihood.atol
+        z = space.bijection.forward(y)
+        return log_prob(trained(params), z, fold(keys, PROBE), divergence, *tolerance, cond) + space.bijection.log_det(
+            y
+        )
+
+    def bound(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
+        loss = in_model_space(objective(lambda params, x, t, cond, keys: apply(params, x, t, cond)), space)
+        batch = {"x": x} if cond is None else {"x": x, "label": cond}
+        return -math.log(2) * math.prod(spec.shape) * loss(params, batch, keys)[0]
+
+    return Recipe(
+        training(
+            init_params,
+            [Player(("net",), in_model_space(loss, space), optimizer)],
+            ema=invoke(names.AVERAGES, config.ema, "ema"),
+            accumulate=config.train.accumulate,
+            axis_name=AXIS if config.parallel.mapping == "pmap" else None,
+        ),
+        sample=images,
+        trajectory=None if calls is None else path,
+        log_prob=None if config.loss.objective == "bound" else density,
+        bound=bound if config.loss.objective == "bound" else None,
+        evaluations=calls,
+    )
+
+
+def objective_of(
+    config: ConfigDict, spec: Spec, space: Space, sde: SDE, prediction: Prediction, network: dict[str, OfTime]
+) -> Callable[[Apply], Loss]:
+    """The loss of a network on batches in model space: the denoising loss, or the variational bound in bits/dim."""
+    if config.loss.objective not in ("denoising", "bound"):
+        raise names.unknown("objective", config.loss.objective, ["denoising", "bound"])
+    bound = config.loss.objective == "bound"
+    if bound and (config.data.dequantize or config.data.center or config.loss.weight.name != "vlb"):
+        raise ValueError(
+            "loss.objective='bound' is on integers: set data.dequantize=False, data.center=False, loss.weight=vlb and "
+            "loss.reduce=total."
+        )
+    times = invoke(names.TIMES, config.loss.times, "times")
+    weight = invoke(names.WEIGHTS, config.loss.weight, "weight")
+    reduce = invoke(names.REDUCTIONS, config.loss.reduce, "reduce")
+
+    def objective(apply: Apply) -> Loss:
+        loss = denoising(apply, sde, prediction, times, weight, reduce=reduce, **network)
+        if not bound:
+            return loss
+        return scale(1 / (math.prod(spec.shape) * math.log(2)), variational_bound(loss, sde, space.table))
+
+    return objective
+
+
+def fold(keys: Array, salt: int) -> Array:
+    """Another independent key for each example."""
+    return jax.vmap(lambda key: jax.random.fold_in(key, salt))(keys)
+
+
+def in_model_space(loss: Loss, space: Space) -> Loss:
+    """The loss of batches as the pipeline serves them: "x" in levels, "label" the condition."""
+
+    def prepared(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
+        x = space.bijection.forward(space.enter(fold(keys, NOISE), batch["x"]))
+        rest = {name: value for name, value in batch.items() if name not in ("x", "label")}
+        cond = {"cond": batch["label"]} if "label" in batch else {}
+        return loss(params, {"x": x, **cond, **rest}, keys)
+
+    return prepared
+
+
+def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple[Callable[..., Any], int | None]:
+    """draw(denoiser, keys [B], cond, trajectory=False) as `config` says, and how often it calls the network."""
+    if config.guidance != 1 and null is None:
+        raise ValueError(
+            "sampling.guidance needs a class-conditional model: train with data.conditional=True and "
+            "loss.drop_condition=0.1."
+        )
+    solver = invoke(names.SOLVERS, config.solver, "solver")
+    finish = invoke(names.FINISHES, config.finish, "finish")
+    grid = invoke(names.GRIDS, config.grid, "grid")
+    stepwise = isinstance(solver, Solver)
+    if config.steps < 2:
+        raise ValueError(f"sampling.steps must be at least 2, got {config.steps}.")
+
+    def draw(den: Denoiser, keys: Array, cond: Any = None, trajectory: bool = False) -> Any:
+        den = den if config.guidance == 1 else classifier_free(config.guidance, null)(den)
+        shape = (keys.shape[0], *spec.shape)
+        if stepwise:
+            return sample(den, solver, grid(sde, config.steps), keys, shape, cond, trajectory=trajectory, finish=finish)
+        return solver(den, keys, shape, cond=cond, finish=finish)
+
+    calls = evaluations(solver, config.steps, finish) * (1 + (config.guidance != 1)) if stepwise else None
+    return draw, calls

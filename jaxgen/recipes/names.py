@@ -1,0 +1,170 @@
+"""Every name that a configuration may use, and the function it stands for: the only tables of names there are."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxgen import sde
+from jaxgen.configuration import expect, is_call, unknown
+from jaxgen.data.transforms import affine, logit
+from jaxgen.denoiser import (
+    grid_index,
+    identity,
+    level_posterior,
+    noise_level,
+    one,
+    quarter_log_sigma,
+    times_999,
+    unit_variance,
+)
+from jaxgen.likelihood import exact, hutchinson
+from jaxgen.losses.denoising import eps_matching, likelihood, mean, ones, total, vlb
+from jaxgen.losses.times import logit_normal, lognormal, steps, uniform, uniform_log_snr
+from jaxgen.models import MLP, NCSNpp, UNet
+from jaxgen.prediction import EPS, SCORE, VELOCITY, X0, V, edm_output
+from jaxgen.sampling import grids
+from jaxgen.sampling.langevin import annealed_langevin, corrector_predictor, langevin, predictor_corrector
+from jaxgen.sampling.ode import probability_flow
+from jaxgen.sampling.sample import as_it_is, clean, last_mean
+from jaxgen.sampling.solvers import ddim, dpmpp_2m, heun
+from jaxgen.sampling.steps import ancestral, euler_maruyama, large, reverse_diffusion, stay
+from jaxgen.train import ema
+from jaxgen.train.optimizers import adam
+
+Table = Mapping[str, Callable[..., Any]]
+
+
+def constant(value: Any) -> Callable[[], Any]:
+    """A function without arguments, for table entries that are values."""
+    return lambda: value
+
+
+SPACES: Table = {
+    "linear": affine,
+    "logit": logit,
+}
+PROCESSES: Table = {
+    "vp": sde.vp,
+    "subvp": sde.subvp,
+    "ve": sde.ve,
+    "edm": sde.edm,
+    "cosine": sde.cosine,
+    "rectified_flow": sde.rectified_flow,
+    "vdm": lambda gamma_min=-13.3, gamma_max=5.0: sde.vdm(sde.linear_gamma(gamma_min, gamma_max)),
+    "ddpm": lambda n=1000, beta_min=0.1, beta_max=20.0: sde.ddpm(sde.linear_betas(n, beta_min, beta_max)),
+    "ddpm_cosine": lambda n=1000, offset=0.008: sde.ddpm(sde.cosine_betas(n, offset)),
+    "ncsn": lambda n=1000, sigma_min=0.01, sigma_max=50.0: sde.ncsn(sde.geometric_sigmas(n, sigma_min, sigma_max)),
+}
+PREDICTIONS: Table = {
+    "x0": constant(X0),
+    "eps": constant(EPS),
+    "score": constant(SCORE),
+    "v": constant(V),
+    "velocity": constant(VELOCITY),
+    "edm_output": edm_output,
+}
+HEADS: Table = {
+    "direct": constant(None),
+    "level_posterior": constant(level_posterior),
+}
+TIMES: Table = {
+    "uniform": constant(uniform),
+    "uniform_log_snr": constant(uniform_log_snr),
+    "lognormal": lognormal,
+    "logit_normal": logit_normal,
+    "steps": steps,
+}
+WEIGHTS: Table = {
+    "ones": constant(ones),
+    "eps_matching": constant(eps_matching),
+    "likelihood": constant(likelihood),
+    "vlb": vlb,
+}
+LABELS: Table = {
+    "identity": constant(identity),
+    "times_999": constant(times_999),
+    "noise_level": constant(noise_level),
+    "quarter_log_sigma": constant(quarter_log_sigma),
+    "grid_index": constant(grid_index),
+}
+SCALES: Table = {
+    "one": constant(one),
+    "unit_variance": unit_variance,
+}
+REDUCTIONS: Table = {
+    "mean": constant(mean),
+    "total": constant(total),
+}
+MODELS: Table = {
+    "mlp": MLP,
+    "unet": UNet,
+    "ncsnpp": NCSNpp,
+}
+OPTIMIZERS: Table = {
+    "adam": adam,
+}
+AVERAGES: Table = {
+    "none": constant(None),
+    "constant": ema.constant,
+    "warm": ema.warm,
+    "half_life": ema.half_life,
+}
+GRIDS: Table = {
+    "uniform": constant(grids.uniform),
+    "karras": lambda rho=7.0: partial(grids.karras, rho=rho),
+    "geometric": constant(grids.geometric),
+    "log_snr": constant(grids.log_snr),
+    "quadratic": constant(grids.quadratic),
+    "indices": constant(grids.indices),
+}
+SOLVERS: Table = {
+    "ddim": ddim,
+    "heun": heun,
+    "dpmpp_2m": dpmpp_2m,
+    "ancestral": constant(ancestral()),
+    "ancestral_large": constant(ancestral(large)),
+    "euler_maruyama": euler_maruyama,
+    "reverse_diffusion": lambda stochasticity=1.0: reverse_diffusion(stochasticity),
+    "langevin": lambda snr=0.16, steps=1: langevin(snr, steps),
+    "annealed_langevin": lambda snr=0.16, steps=1: annealed_langevin(snr, steps),
+    "predictor_corrector": predictor_corrector,
+    "corrector_predictor": corrector_predictor,
+    "stay": stay,
+    "probability_flow": lambda rtol=1e-5, atol=1e-5: partial(probability_flow, rtol=rtol, atol=atol),
+}
+FINISHES: Table = {
+    "clean": constant(clean),
+    "as_it_is": constant(as_it_is),
+    "last_mean": constant(last_mean),
+}
+DIVERGENCES: Table = {
+    "exact": exact,
+    "hutchinson": lambda: hutchinson(),
+}
+
+
+def invoke(table: Table, section: ConfigDict, what: str, **context: Any) -> Any:
+    """table[section.name](arguments of the section). `context` holds arguments that follow from elsewhere, handed on
+    where the function takes them; the section may say otherwise. Raises ValueError for what does not fit."""
+    if section.name not in table:
+        raise unknown(what, section.name, table)
+    function = table[section.name]
+    parameters = inspect.signature(function).parameters
+    arguments = {key: value for key, value in context.items() if key in parameters}
+    for key, value in section.items():
+        if key == "name":
+            continue
+        if key not in parameters:
+            raise unknown(f"argument of {what} {section.name}", key, parameters)
+        kind = parameters[key].annotation
+        if kind is inspect.Parameter.empty and parameters[key].default is not inspect.Parameter.empty:
+            kind = type(parameters[key].default)
+        where = f"{key} of {what} {section.name}"
+        arguments[key] = invoke(table, value, what) if is_call(value) else expect(where, kind, value)
+    missing = [k for k, p in parameters.items() if p.default is inspect.Parameter.empty and k not in arguments]
+    if missing:
+        raise ValueError(f"{what} {section.name} needs the argument {missing[0]!r}: set it in the configuration.")
+    return function(**arguments)

@@ -1,0 +1,79 @@
+"""Model space: where the integers of a data set lie when the network sees them.
+
+    z = T(x + u),   u ~ U[0, 1) with `dequantize`,   u = 0 without
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from ml_collections import ConfigDict
+
+from jaxgen.data import Source
+from jaxgen.data.transforms import Bijection, center, chain, dequantize, quantize, real
+from jaxgen.recipes.names import SPACES, invoke
+
+MEASURED = 10_000  # examples that decide the statistics of a data set
+
+
+class Statistics(NamedTuple):
+    """What a model takes from its training data: the mean of every pixel [H, W, C] and the standard deviation of all
+    of them (about their own means where `center` removes these), in model space."""
+
+    mean: np.ndarray
+    sigma_data: float
+
+
+class Space(NamedTuple):
+    """enter: (keys [B], x levels [B, ...]) -> x + u, what `bijection` takes to model space and back.
+    bin: the same with u ~ U[0, 1) over the bin of every level, also where training adds no noise.
+    leave: model space [B, ...] -> levels, of integer dtype.
+    table: [levels], where the levels lie in model space, before any mean is removed."""
+
+    bijection: Bijection
+    enter: Callable[[Array, Array], Array]
+    bin: Callable[[Array, Array], Array]
+    leave: Callable[[Array], Array]
+    table: np.ndarray
+
+
+def model_space(data: ConfigDict, levels: int, statistics: Statistics | None = None) -> Space:
+    """The space that the section `data` describes; without `statistics` no mean is removed."""
+    if data.space.name != "linear" and not data.dequantize:
+        raise ValueError(f"the space {data.space.name} needs a density on [0, {levels}): set data.dequantize=True.")
+    bijection = invoke(SPACES, data.space, "space", levels=levels if data.dequantize else levels - 1)
+    table = np.asarray(bijection.forward(jnp.arange(levels)))
+    if data.center and statistics is not None:
+        bijection = chain(bijection, center(jnp.asarray(statistics.mean)))
+    half = 0.0 if data.dequantize else 0.5  # levels without noise lie in the middle of their bins
+    return Space(
+        bijection,
+        enter=dequantize if data.dequantize else lambda keys, x: real(x),
+        bin=lambda keys, x: dequantize(keys, x) - half,
+        leave=lambda z: quantize(bijection.inverse(z) + half, levels),
+        table=table,
+    )
+
+
+def measure(data: ConfigDict, source: Source, seed: int) -> Statistics:
+    """The statistics of up to 10 000 evenly spaced examples of the training data."""
+    space = model_space(data, source.spec.levels)
+    n = source.spec.size
+    rows = np.unique(np.linspace(0, n - 1, min(n, MEASURED)).round().astype(int))
+    keys = jax.random.split(jax.random.key(seed), len(rows))
+
+    @jax.jit
+    def moments(keys: Array, x: Array) -> tuple[Array, Array]:
+        z = space.bijection.forward(space.enter(keys, x))
+        return jnp.sum(z, 0), jnp.sum(jnp.square(z), 0)
+
+    total = np.zeros((2, *source.spec.shape))
+    for part in np.array_split(np.arange(len(rows)), math.ceil(len(rows) / 1000)):
+        total += np.stack([np.asarray(m, np.float64) for m in moments(keys[part], source.records[rows[part]]["x"])])
+    mean, square = total / len(rows)
+    about = np.square(mean) if data.center else np.square(mean.mean())
+    return Statistics(mean.astype(np.float32), float(np.sqrt(np.mean(square - about))))

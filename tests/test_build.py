@@ -1,0 +1,154 @@
+"""A configuration becomes the model that it describes."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgen.configuration import call, default, load, override
+from jaxgen.data import load as load_data
+from jaxgen.parallel.batched import batched, example_keys
+from jaxgen.recipes import Statistics, build, measure, names
+from jaxgen.recipes.names import invoke
+from jaxgen.recipes.space import model_space
+from jaxgen.train.state import averaged
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+DIGITS = [str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.rglob("digits*.py"))]
+MLP = ["model=mlp", "model.width=16", "model.blocks=1"]
+UNET = ["model=unet", "model.channels=8", "model.blocks=1", "model.attention=()"]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_data("digits")
+
+
+def small(path, *overrides):
+    """The configuration with a small network: an MLP, or a U-Net where one number a pixel is not enough."""
+    config = load(CONFIGS / path)
+    network = MLP if config.loss.head.name == "direct" else UNET
+    return override(config, [*network, "sampling.steps=3", "ema=none", *overrides])
+
+
+@pytest.mark.parametrize("path", DIGITS)
+def test_every_configuration_trains_and_samples(path, digits):
+    """Breaks if a name, an argument or a shape in a configuration does not fit. Its own network is traced; with a small
+    one the loss must fall on a fixed batch, and the samples be integer levels that are not all the same."""
+    batch = {"x": digits.records[:64]["x"]}
+    config = load(CONFIGS / path)
+    recipe = build(config, digits.spec, measure(config.data, digits, 0))
+    state = jax.eval_shape(recipe.training.init, jax.random.key(0), batch)
+    jax.eval_shape(recipe.training.step, state, batch, jax.random.key(0))
+
+    config = small(path, "optimizer=adam", "optimizer.learning_rate=1e-3")
+    recipe = build(config, digits.spec, measure(config.data, digits, 0))
+    state = jax.jit(recipe.training.init)(jax.random.key(0), batch)
+    step, losses = jax.jit(recipe.training.step), []
+    for _ in range(20):
+        state, metrics = step(state, batch, jax.random.key(1))
+        losses.append(float(metrics["loss"]))
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    x = np.asarray(jax.jit(recipe.sample)(averaged(state), example_keys(0, jnp.arange(4))))
+    assert x.shape == (4, 8, 8, 1) and x.dtype == np.uint8 and x.max() <= 16 and x.std() > 0
+
+
+@pytest.mark.parametrize("solver", sorted(names.SOLVERS))
+def test_every_solver_samples(solver, digits):
+    """Breaks if a solver has a name but does not run, or gives NaN: the denoised end must be the one image there is."""
+    if solver in ("predictor_corrector", "corrector_predictor"):
+        section = call(solver, predictor=call("reverse_diffusion"), corrector=call("langevin"))
+    else:
+        section = call(solver)
+    config = small("edm/digits_mlp.py")
+    with config.unlocked():
+        config.sampling.solver = section
+    statistics = Statistics(np.full((8, 8, 1), 0.25, np.float32), 1e-6)
+    recipe = build(config, digits.spec, statistics)
+    params = averaged(recipe.training.init(jax.random.key(0), None))
+    # With sigma_data -> 0 the denoiser is constant 0: the mean, 0.25 in [-1, 1], level 10 of 0 .. 16.
+    x = np.asarray(jax.jit(recipe.sample)(params, example_keys(0, jnp.arange(2))))
+    np.testing.assert_array_equal(x, 10)
+
+
+def test_statistics_are_those_of_the_data(digits):
+    """Breaks if EDM is told another sigma_data than the network's input has, or pixels keep their mean."""
+    config = load(CONFIGS / "edm/digits_mlp.py")
+    z = digits.records[:]["x"] / 8.0 - 1
+    mean, sigma_data = measure(config.data, digits, 0)
+    np.testing.assert_allclose(mean, z.mean(0), atol=1e-5)
+    assert sigma_data == pytest.approx(float(np.sqrt(np.mean((z - z.mean(0)) ** 2))), rel=1e-5)
+    uncentered = override(config, ["data.center=False"])
+    assert measure(uncentered.data, digits, 0).sigma_data == pytest.approx(float(z.std()), rel=1e-5)
+
+
+@pytest.mark.parametrize("overrides", [[], ["data.dequantize=True"], ["data.dequantize=True", "data.space=logit"]])
+def test_levels_survive_model_space(overrides, digits):
+    """Breaks if images come out of the model one level too dark, or a bin of levels is not one unit wide."""
+    config = override(load(CONFIGS / "edm/digits_mlp.py"), overrides)
+    space = model_space(config.data, 17, measure(config.data, digits, 0))
+    x = digits.records[:50]["x"]
+    keys = jax.random.split(jax.random.key(0), 50)
+    for enter in (space.enter, space.bin):
+        np.testing.assert_array_equal(space.leave(space.bijection.forward(enter(keys, x))), x)
+
+
+def test_the_condition_reaches_the_network_and_guidance_the_samples(digits):
+    """Breaks if labels are dropped on the way, or if guidance does not extrapolate from the null class."""
+    overrides = "data.conditional=True", "loss.drop_condition=0.5", "optimizer.learning_rate=0.01"
+    config = small("edm/digits_mlp.py", *overrides)
+    statistics = measure(config.data, digits, 0)
+    recipe = build(config, digits.spec, statistics)
+    batch = {name: digits.records[:64][name] for name in ("x", "label")}
+    state = recipe.training.init(jax.random.key(0), batch)
+    step = jax.jit(recipe.training.step)
+    for _ in range(3):
+        state, _ = step(state, batch, jax.random.key(1))
+    keys, cond = example_keys(0, jnp.arange(4)), jnp.full((4,), 3)
+
+    def path(weight, cond):
+        guided = build(override(config, [f"sampling.guidance={weight}"]), digits.spec, statistics)
+        return np.asarray(guided.trajectory(averaged(state), keys, cond))
+
+    null = jnp.full((4,), digits.spec.num_classes)
+    assert np.abs(path(1.0, cond) - path(1.0, null)).max() > 1e-3
+    np.testing.assert_allclose(path(0.0, cond), path(1.0, null), atol=1e-3)
+    assert np.abs(path(3.0, cond) - path(1.0, cond)).max() > 1e-3
+
+
+def test_arguments_follow_from_the_data_unless_they_are_given():
+    """Breaks if sigma_data in a configuration is ignored, or a missing argument is not named."""
+    sde = names.PROCESSES["edm"]()
+    t = jnp.ones((1,))
+    given, measured = (
+        invoke(names.SCALES, call("unit_variance", **arguments), "scale_in", sigma_data=2.0)(sde, t)
+        for arguments in ({"sigma_data": 0.5}, {})
+    )
+    assert float(given[0]) == pytest.approx(1.25**-0.5) and float(measured[0]) == pytest.approx(5**-0.5)
+    with pytest.raises(ValueError, match="scale_in unit_variance needs the argument 'sigma_data'"):
+        invoke(names.SCALES, call("unit_variance"), "scale_in")
+
+
+def test_an_example_does_not_depend_on_its_batch():
+    """Breaks if image 7 of a thousand is another image than image 7 of ten."""
+
+    def fn(params, keys, x):
+        return params + x + jax.vmap(jax.random.normal)(keys)
+
+    x = np.arange(21.0, dtype=np.float32)
+    run = batched(fn)
+    expected = run(1.0, 5, (x,), 21, 1000)
+    for batch_size in (1, 8, 16):
+        np.testing.assert_array_equal(run(1.0, 5, (x,), 21, batch_size), expected)
+    assert not np.array_equal(run(1.0, 6, (x,), 21, 1000), expected)
+
+
+def test_default_builds(digits):
+    """Breaks if a file that sets nothing does not train; what config.json holds must be JSON."""
+    config = default()
+    statistics = measure(config.data, digits, 0)
+    assert build(config, digits.spec, statistics).evaluations == 35
+    json.dumps(digits.spec._asdict())

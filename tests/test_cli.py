@@ -1,0 +1,326 @@
+"""The command line does what it says, and bad input ends in one sentence and exit code 2."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgen import cli
+
+TINY = Path(__file__).parent / "tiny.py"
+
+
+def train(folder, *overrides, config=TINY):
+    return ["train", f"--config={config}", f"--workdir={folder}", *overrides]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished unconditional run."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    assert cli.main(train(folder, "--config.train.sample_every=6")) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A finished class-conditional run that can be guided."""
+    folder = tmp_path_factory.mktemp("runs") / "classes"
+    overrides = ["--config.data.conditional=True", "--config.loss.drop_condition=0.1", "--config.ema=none"]
+    assert cli.main(train(folder, *overrides, "--config.optimizer.learning_rate=0.1")) == 0
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of 8x8 grey images in two classes."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        path = tmp_path / "pictures" / ("cat" if i % 2 else "dog") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(path)
+    return tmp_path / "pictures"
+
+
+def refused(capsys, *argv):
+    """The one sentence with which `argv` is refused."""
+    capsys.readouterr()
+    assert cli.main([str(word) for word in argv]) == 2
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith("jaxgen: ")]
+    assert len(lines) == 1 and err.splitlines()[-1] == lines[0] and "Traceback" not in err and not out
+    return lines[0]
+
+
+def test_a_run_leaves_what_the_other_commands_need(run):
+    """Breaks if a work directory is not complete by itself."""
+    names = {path.name for path in run.iterdir()}
+    assert names == {"config.json", "checkpoints", "metrics.jsonl", "tensorboard", "samples"}
+    document = json.loads((run / "config.json").read_text())
+    assert document["config"]["train"]["steps"] == 6 and document["spec"]["levels"] == 17
+    assert 0.3 < document["statistics"]["sigma_data"] < 1
+    assert (run / "samples" / "00000006.png").stat().st_size > 0
+
+
+def test_samples_come_as_grid_arrays_or_files_and_are_the_same(run, tmp_path, capsys):
+    """Breaks if the three outputs disagree, or an image depends on how many are drawn."""
+    command = ["sample", f"--workdir={run}", "--seed=3"]
+    strip = tmp_path / "strip.png"
+    assert cli.main([*command, "--num=5", f"--out={tmp_path}/grid.png", f"--strip={strip}"]) == 0
+    assert "wrote 5 samples of step 6" in capsys.readouterr().out
+    assert cli.main([*command, "--num=9", f"--out={tmp_path}/all.npz"]) == 0
+    assert cli.main([*command, "--num=5", f"--out={tmp_path}/files/"]) == 0
+    x = np.load(tmp_path / "all.npz")["images"]
+    assert x.shape == (9, 8, 8, 1) and x.dtype == np.uint8 and x.max() == 16
+    files = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "files").iterdir())]
+    np.testing.assert_array_equal(np.stack(files), np.rint(x[:5, ..., 0] * (255 / 16)))
+    assert Image.open(tmp_path / "grid.png").size == (3 * 50 + 2, 2 * 50 + 2)
+    assert Image.open(strip).size[1] == 5 * 50 + 2
+
+
+def test_the_sampler_can_be_chosen_afterwards(run, tmp_path, capsys):
+    """Breaks if --sampler or --steps is ignored."""
+    for sampler, steps, calls in (("dpmpp_2m", 5, "5"), ("ddim", 3, "3"), ("probability_flow", 4, None)):
+        argv = ["sample", f"--workdir={run}", "--num=2", f"--sampler={sampler}", f"--steps={steps}"]
+        assert cli.main([*argv, f"--out={tmp_path}/x.npz"]) == 0
+        assert (f"{calls} evaluations" in capsys.readouterr().out) == (calls is not None)
+
+
+def test_classes_by_number_name_or_in_turn(conditional, tmp_path):
+    """Breaks if a conditional model draws other classes than it was asked for, or guidance has no effect."""
+
+    def draw(*argv):
+        command = ["sample", f"--workdir={conditional}", "--num=12", f"--out={tmp_path}/x.npz", *argv]
+        assert cli.main(command) == 0
+        with np.load(tmp_path / "x.npz") as data:
+            return data["images"], data["labels"].tolist()
+
+    assert draw()[1] == [*range(10), 0, 1]
+    images, labels = draw("--label=3,5")
+    assert labels == [3, 5] * 6
+    guided, _ = draw("--label=3,5", "--guidance=50")
+    assert (guided != images).any()
+
+
+def test_evaluate_writes_and_prints_the_figures(run, capsys):
+    """Breaks if the report lacks a figure that was asked for."""
+    assert cli.main(["evaluate", f"--workdir={run}", "--metrics=fd,prdc,nn", "--num=40"]) == 0
+    printed = capsys.readouterr().out
+    document = json.loads((run / "eval" / "6" / "metrics.json").read_text())
+    assert set(document["figures"]) == {
+        *("FDpix", "precision", "recall", "density", "coverage"),
+        *("nearest_train_median", "nearest_train_p05", "copies"),
+    }
+    assert all(name in printed for name in document["figures"])
+    assert "report.html" in printed and (run / "eval" / "6" / "report.html").exists()
+
+
+def test_likelihood_by_flow_and_by_bound(tmp_path, capsys):
+    """Breaks if a term, a Jacobian or the dimension is lost on the way to bits. The network stays at zero: eps_hat = 0.
+
+    Bound: (gamma_1 - gamma_0)/2 E[eps^2] nats a dimension. Flow: x(t_1) = a x with a^2 = sigmoid(-gamma_1) (alpha is 1
+    at t_0), so -log N(a x; 0, 1) - log a - log 2/16, with E[x^2] = 0.7 or so.
+    """
+    vdm = TINY.parent.parent / "configs" / "vdm" / "digits.py"
+    plain = ["--config.loss.head=direct", "--config.loss.prediction=eps", "--config.sde=vdm"]
+    smaller = ["--config.model=mlp", "--config.model.width=8", "--config.train.batch_size=16", "--config.train.steps=1"]
+    still = ["--config.optimizer.learning_rate=0.0", "--config.train.sample_every=0"]
+    coarse = ["--config.likelihood.rtol=1e-3", "--config.likelihood.atol=1e-3"]
+    assert cli.main(train(tmp_path / "vdm", *plain, *smaller, *still, *coarse, config=vdm)) == 0
+    capsys.readouterr()
+    assert cli.main(["likelihood", f"--workdir={tmp_path}/vdm", "--num=64", "--dequantizations=2"]) == 0
+    flow, bound = capsys.readouterr().out.splitlines()
+    assert flow.startswith("bits_per_dim ") and "2 draws" in flow and "64 images" in flow
+    assert bound.startswith("bits_per_dim_bound ")
+    a = (1 + np.exp(5.0)) ** -0.5
+    expected = (0.5 * np.log(2 * np.pi) + 0.5 * a**2 * 0.7 - np.log(a) - np.log(2 / 16)) / np.log(2)
+    assert float(flow.split()[1]) == pytest.approx(expected, abs=0.01)
+    assert float(bound.split()[1]) == pytest.approx(18.3 / 2 / np.log(2), rel=0.05)
+
+
+def test_info_of_a_config_and_of_a_run(run, capsys):
+    """Breaks if what a configuration means or costs cannot be seen before training."""
+    assert cli.main(["info", f"--config={TINY}"]) == 0
+    first = capsys.readouterr().out
+    assert cli.main(["info", f"--workdir={run}"]) == 0
+    second = capsys.readouterr().out
+    assert "parameters" in first and "FLOPs" in first and "edm()" in first
+    assert second.startswith(first.rstrip()) and "step 6" in second
+
+
+BAD_CONFIGURATION = {
+    "unknown key": ("--config.train.step=3", "did you mean 'train.steps'"),
+    "unknown section": ("--config.trian.steps=3", "did you mean 'train.steps'"),
+    "a whole section": ("--config.train=3", "unknown key 'train'"),
+    "no value": ("--config.train.steps", "without a value"),
+    "int": ("--config.train.steps=abc", "config.train.steps must be int, got 'abc'"),
+    "int not float": ("--config.train.steps=2.5", "config.train.steps must be int, got 2.5"),
+    "bool": ("--config.data.center=1", "config.data.center must be bool, got 1"),
+    "sde": ("--config.sde=subpv", "unknown sde 'subpv': did you mean 'subvp'"),
+    "sde argument": ("--config.sde.sigma_mix=3", "did you mean 'sigma_min'"),
+    "sde argument type": ("--config.sde.sigma_min=abc", "sigma_min of sde edm must be float, got 'abc'"),
+    "solver": ("--config.sampling.solver=dpm_2m", "did you mean 'dpmpp_2m'"),
+    "grid": ("--config.sampling.grid=karas", "did you mean 'karras'"),
+    "model": ("--config.model=unett", "did you mean 'unet'"),
+    "prediction": ("--config.loss.prediction=epss", "did you mean 'eps'"),
+    "objective": ("--config.loss.objective=bond", "did you mean 'bound'"),
+    "mapping": ("--config.parallel.mapping=xmap", "must be 'jit' or 'pmap', got 'xmap'"),
+    "mesh": ("--config.parallel.fsdp=3", "does not cover 8 devices"),
+    "batch": ("--config.train.batch_size=12", "cannot be spread over 8 devices"),
+    "data set": ("--config.data.dataset=digitss", "digits"),
+    "split": ("--config.data.split=trian", "'trian'"),
+    "guidance": ("--config.sampling.guidance=2.0", "needs a class-conditional model"),
+    "grid index": ("--config.loss.label=grid_index", "a discretized process"),
+    "bound": ("--config.loss.objective=bound", "loss.weight=vlb"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONFIGURATION)
+def test_a_bad_configuration_is_one_sentence_and_leaves_nothing(case, tmp_path, capsys):
+    override, expected = BAD_CONFIGURATION[case]
+    assert expected in refused(capsys, *train(tmp_path / "run", override))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def get_config(:", "line 1"),
+        ("x = 1", "must define get_config()"),
+        ("def get_config():\n    return {}", "must return a ConfigDict, got dict"),
+        ("from jaxgen.configuration import *\ndef get_config():\n    c = default()\n    c.train.step = 1\n    return c",
+         "line 4 is not a valid configuration: Did you mean"),
+        ("from ml_collections import *\ndef get_config():\n    return ConfigDict({'train': {'step': 1}})",
+         "did you mean 'train.steps'"),
+    ],
+)  # fmt: skip
+def test_a_broken_configuration_file_is_one_sentence(text, expected, tmp_path, capsys):
+    """Breaks if a typing error in a configuration ends in a traceback through the library."""
+    (tmp_path / "config.py").write_text(text)
+    assert expected in refused(capsys, *train(tmp_path / "run", config=tmp_path / "config.py"))
+
+
+def test_no_configuration_file(tmp_path, capsys):
+    assert "found none" in refused(capsys, *train(tmp_path / "run", config=tmp_path / "config.py"))
+
+
+def test_a_folder_of_images_trains(pictures, tmp_path):
+    """Breaks if a user's own images, with their classes, cannot be trained on."""
+    overrides = [f"--config.data.dataset={pictures}", "--config.data.conditional=True", "--config.train.steps=2"]
+    assert cli.main(train(tmp_path / "run", *overrides)) == 0
+    assert cli.main(["sample", f"--workdir={tmp_path}/run", "--num=3", "--label=dog", f"--out={tmp_path}/x.png"]) == 0
+
+
+def test_bad_image_folders_are_one_sentence(pictures, tmp_path, capsys):
+    """Breaks if empty, unlabelled, unequal, undecodable or ill-sized images reach the network or end in a traceback."""
+
+    def attempt(*overrides):
+        sentence = refused(capsys, *train(tmp_path / "run", f"--config.data.dataset={pictures}", *overrides))
+        assert not (tmp_path / "run").exists()
+        return sentence
+
+    assert "divisible by 16" in attempt("--config.model=unet", "--config.model.mult=(1,1,1,1,1)")
+    (pictures / "cat" / "1.png").write_bytes((pictures / "cat" / "1.png").read_bytes()[:60])
+    assert "1.png" in attempt()
+    Image.fromarray(np.zeros((9, 8), np.uint8)).save(pictures / "cat" / "1.png")
+    assert "image_size" in attempt()
+    (pictures / "cat" / "1.png").unlink()
+    for path in list(pictures.rglob("*.png")):
+        shutil.move(path, pictures / path.name)
+    for path in (pictures / "cat", pictures / "dog"):
+        path.rmdir()
+    assert "needs labels" in attempt("--config.data.conditional=True")
+    for path in pictures.glob("*.png"):
+        path.unlink()
+    assert "found none" in attempt()
+
+
+def test_a_work_directory_of_another_run_is_left_alone(run, tmp_path, capsys):
+    """Breaks if a changed configuration goes on with weights that it did not train."""
+    before = (run / "config.json").read_bytes()
+    sentence = refused(capsys, *train(run, "--config.model.width=32"))
+    assert "model.width=16" in sentence and "32" in sentence
+    assert (run / "config.json").read_bytes() == before
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "holds something else" in refused(capsys, *train(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_harmless_keys_may_change_on_resume(run, tmp_path, capsys):
+    """Breaks if a run cannot be trained for longer, or its recorded configuration is not the current one."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    overrides = ["--config.train.steps=7", "--config.sampling.solver=ddim", "--config.train.log_every=2"]
+    assert cli.main(train(copy, *overrides)) == 0
+    assert json.loads((copy / "config.json").read_text())["config"]["sampling"]["solver"] == {"name": "ddim"}
+
+
+def test_a_model_is_only_used_as_it_was_trained(run, conditional, tmp_path, capsys):
+    """Breaks if sampling accepts what the trained network cannot do."""
+    out = f"--out={tmp_path}/x.png"
+    sample = ["sample", f"--workdir={run}", out]
+    assert "was trained with sde.name=edm" in refused(capsys, *sample, "--config.sde=vp")
+    assert "did you mean 'dpmpp_2m'" in refused(capsys, *sample, "--sampler=dpmpp2m")
+    assert "at least 2" in refused(capsys, *sample, "--steps=1")
+    assert "at least 1" in refused(capsys, *sample, "--num=0")
+    assert "without classes" in refused(capsys, *sample, "--label=3")
+    assert "class-conditional" in refused(capsys, *sample, "--guidance=2")
+    assert "--strip" in refused(capsys, *sample, "--sampler=probability_flow", f"--strip={tmp_path}/s.png")
+    assert ".png, .npz or /" in refused(capsys, "sample", f"--workdir={run}", "--out=x.gif")
+    assert "0 .. 9, got 12" in refused(capsys, "sample", f"--workdir={conditional}", out, "--label=12")
+    assert "unknown metric" in refused(capsys, "evaluate", f"--workdir={run}", "--metrics=fid")
+    assert "exact" in refused(capsys, "likelihood", f"--workdir={run}", "--divergence=exakt")
+    assert "'tset'" in refused(capsys, "likelihood", f"--workdir={run}", "--split=tset")
+    assert not (tmp_path / "x.png").exists() and not (tmp_path / "s.png").exists()
+
+
+def test_damaged_work_directories_are_one_sentence(run, tmp_path, capsys):
+    """Breaks if what is missing or of another version is found out in a traceback."""
+
+    def attempt(damage):
+        copy = shutil.copytree(run, tmp_path / "copy")
+        damage(copy)
+        sentence = refused(capsys, "sample", f"--workdir={copy}", f"--out={tmp_path}/x.png")
+        shutil.rmtree(copy)
+        return sentence
+
+    def edit(path, **changes):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    assert "config.json" in attempt(lambda copy: (copy / "config.json").unlink())
+    assert "config.json is not" in attempt(lambda copy: (copy / "config.json").write_text("{"))
+    assert "has format 99" in attempt(lambda copy: edit(copy / "config.json", format=99))
+    assert "found none" in attempt(lambda copy: shutil.rmtree(copy / "checkpoints"))
+    assert "found none" in attempt(lambda copy: shutil.rmtree(copy / "checkpoints" / "6") or
+                                   shutil.rmtree(copy / "checkpoints" / "4"))  # fmt: skip
+    assert "has format 99" in attempt(lambda copy: edit(copy / "checkpoints" / "6" / "extra" / "metadata", format=99))
+    assert "cannot be read" in attempt(lambda copy: shutil.rmtree(copy / "checkpoints" / "6" / "state"))
+
+
+def test_bad_flags_are_one_sentence(capsys):
+    for argv in (["trian"], ["train"], ["sample", "--workdir=x", "--num=many"], ["info"], ["train", "--confg=x"]):
+        assert "--help" in refused(capsys, *argv)
+
+
+def test_a_bug_is_not_mistaken_for_bad_input(monkeypatch, run):
+    """Breaks if an error inside a library is cut down to its last line."""
+    import jaxgen.commands.model
+
+    monkeypatch.setattr(jaxgen.commands.model, "build", lambda *a: np.zeros(3).reshape(2))
+    with pytest.raises(ValueError, match="reshape"):
+        cli.main(["sample", f"--workdir={run}"])
+
+
+def test_help_is_fast_and_exits_with_the_sentence():
+    """Breaks if the command line imports JAX before it knows what to do, or the process returns another code."""
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "jaxgen", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and time.monotonic() - start < 2
+    assert all(name in done.stdout for name in ("train", "sample", "evaluate", "likelihood", "info"))
+    done = subprocess.run([sys.executable, "-m", "jaxgen", "sample", "--workdir=/none"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1

@@ -1,0 +1,80 @@
+"""A configuration is a schema: what it accepts it has understood, and a file, the command line and JSON agree."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import call, complete, default, differences, expect, load, override, plain
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").rglob("*.py"))
+
+
+def test_overrides_have_the_type_of_what_they_replace():
+    """Breaks if 1e-4, True, None or a tuple arrive as text."""
+    config = override(
+        default(),
+        [
+            *("train.steps=10", "data.center=true", "sampling.guidance=2", "loss.drop_condition=1e-1"),
+            *("data.dataset=7", "data.data_dir=/x", "model=unet", "model.mult=(1, 2)"),
+            *("optimizer.clip=None", "optimizer.learning_rate=1e-4"),
+        ],
+    )
+    assert config.train.steps == 10 and config.data.center is True and config.loss.drop_condition == 0.1
+    assert isinstance(config.sampling.guidance, float) and config.data.dataset == "7" and config.data.data_dir == "/x"
+    assert config.model.to_dict() == {"name": "unet", "mult": (1, 2)}
+    assert config.optimizer.to_dict() == {"name": "adam", "clip": None, "learning_rate": 1e-4}
+
+
+def test_an_override_reaches_what_follows_from_it():
+    """Breaks if fewer steps on the command line keep the learning rate schedule of the file."""
+    config = default()
+    config.optimizer = call("adam", learning_rate=1e-3, decay_steps=config.train.get_oneway_ref("steps"))
+    assert override(complete(config), ["train.steps=20"]).optimizer.decay_steps == 20
+    assert override(config, ["optimizer.decay_steps=5"]).train.steps == 20
+
+
+def test_a_partial_configuration_is_completed_and_locked():
+    """Breaks if a file must repeat every default, or a late typing error makes a new key."""
+    config = complete(ConfigDict({"seed": 3, "train": {"steps": 7}}))
+    assert config.seed == 3 and config.train.steps == 7 and config.train.batch_size == default().train.batch_size
+    with pytest.raises(AttributeError):
+        config.train.step = 3
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(CONFIGS[0].parent.parent)))
+def test_json_keeps_a_configuration(path):
+    """Breaks if a work directory remembers another configuration than the one it was made with."""
+    config = load(path)
+    again = complete(ConfigDict(json.loads(json.dumps(plain(config)))))
+    assert differences(config, again) == [] and plain(config) == plain(again)
+
+
+def test_differences_are_those_that_train_differently():
+    """Breaks if longer training needs a new directory, or another process does not."""
+    config = default()
+    assert differences(config, override(default(), ["train.steps=9", "sampling.steps=9", "parallel.fsdp=2"])) == []
+    assert differences(config, override(default(), ["seed=1", "sde=ve"])) == [("sde.name", "vp", "ve"), ("seed", 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (int, [3], [True, 2.0, "3", None]),
+        (float, [3, 2.0], [True, "3", None]),
+        (bool, [True], [1, "True"]),
+        (str, ["a"], [1, None]),
+        (int | None, [3, None], [2.0]),
+        (float | None, [3, None], ["a"]),
+        (Sequence[int], [(1,), [1]], [1, "a"]),
+    ],
+)
+def test_types(kind, good, bad):
+    """Breaks if a wrong value passes, to fail somewhere inside a network."""
+    for value in good:
+        assert expect("key", kind, value) == (tuple(value) if isinstance(value, list) else value)
+    for value in bad:
+        with pytest.raises(ValueError, match="key must be .*, got"):
+            expect("key", kind, value)
