@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     likelihood.add_argument("--split", help="default: the configured test split")
     likelihood.add_argument("--divergence", help="exact or hutchinson")
     likelihood.add_argument("--num", type=int, help="images (default: all)")
-    likelihood.add_argument("--dequantizations", type=int, default=1, help="draws of noise an image (default 1)")
+    likelihood.add_argument("--draws", type=int, help="draws of noise an image, averaged")
     likelihood.add_argument("--seed", type=int, default=0)
 
     info = command("info", "Parameters, FLOPs per step, and what the configuration means.")
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace, overrides: list[str]) -> str:
     """The command of `args`: what it has to say at the end."""
     flags = {"sampler": "sampling.solver", "steps": "sampling.steps", "guidance": "sampling.guidance"}
-    flags |= {"divergence": "likelihood.divergence"}
+    flags |= {"divergence": "likelihood.divergence", "draws": "likelihood.draws"}
     given = {key: getattr(args, flag, None) for flag, key in flags.items()}
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None] + overrides
 
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         return evaluate(model, args.metrics, args.num, args.seed)
     from jaxgen.commands.likelihood import likelihood
 
-    return likelihood(model, args.split, args.num, args.dequantizations, args.seed)
+    return likelihood(model, args.split, args.num, args.seed)
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

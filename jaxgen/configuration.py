@@ -75,7 +75,12 @@ def default() -> ConfigDict:
                 "images": 64,  # in the picture drawn during training
                 "batch_size": 256,
             },
-            "likelihood": {"divergence": call("hutchinson"), "rtol": 1e-5, "atol": 1e-5},
+            "likelihood": {
+                "divergence": call("hutchinson"),
+                "rtol": 1e-5,
+                "atol": 1e-5,
+                "draws": 1,  # of noise (dequantization, time) an image, averaged
+            },
         }
     )
     return config.lock()

@@ -134,7 +134,7 @@ def test_likelihood_by_flow_and_by_bound(tmp_path, capsys):
     coarse = ["--config.likelihood.rtol=1e-3", "--config.likelihood.atol=1e-3"]
     assert cli.main(train(tmp_path / "vdm", *plain, *smaller, *still, *coarse, config=vdm)) == 0
     capsys.readouterr()
-    assert cli.main(["likelihood", f"--workdir={tmp_path}/vdm", "--num=64", "--dequantizations=2"]) == 0
+    assert cli.main(["likelihood", f"--workdir={tmp_path}/vdm", "--num=64", "--draws=2"]) == 0
     flow, bound = capsys.readouterr().out.splitlines()
     assert flow.startswith("bits_per_dim ") and "2 draws" in flow and "64 images" in flow
     assert bound.startswith("bits_per_dim_bound ")

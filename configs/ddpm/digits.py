@@ -1,7 +1,7 @@
 """DDPM (Ho et al. 2020): a thousand noise levels, the simple loss, ancestral sampling, on the 8x8 digits.
 
-    jaxgen train --config=configs/ddpm/digits.py --workdir=runs/ddpm_digits
-    jaxgen evaluate --workdir=runs/ddpm_digits --metrics=fd,prdc,nn
+jaxgen train --config=configs/ddpm/digits.py --workdir=runs/ddpm_digits
+jaxgen evaluate --workdir=runs/ddpm_digits --metrics=fd,prdc,nn
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,7 @@
 """EDM (Karras et al. 2022, table 1) with a residual MLP on the 8x8 digits: the demonstration.
 
-    jaxgen train --config=configs/edm/digits_mlp.py --workdir=runs/digits
-    jaxgen evaluate --workdir=runs/digits --metrics=fd,prdc,nn
+jaxgen train --config=configs/edm/digits_mlp.py --workdir=runs/digits
+jaxgen evaluate --workdir=runs/digits --metrics=fd,prdc,nn
 """
 
 from ml_collections import ConfigDict

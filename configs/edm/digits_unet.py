@@ -1,7 +1,7 @@
 """EDM (Karras et al. 2022, table 1) with a small U-Net on the 8x8 digits.
 
-    jaxgen train --config=configs/edm/digits_unet.py --workdir=runs/digits_unet
-    jaxgen evaluate --workdir=runs/digits_unet --metrics=fd,prdc,nn
+jaxgen train --config=configs/edm/digits_unet.py --workdir=runs/digits_unet
+jaxgen evaluate --workdir=runs/digits_unet --metrics=fd,prdc,nn
 """
 
 from ml_collections import ConfigDict

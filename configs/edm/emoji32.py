@@ -1,7 +1,7 @@
 """Class-conditional EDM with a U-Net on the 32x32 emoji, with classifier-free guidance.
 
-    jaxgen train --config=configs/edm/emoji32.py --workdir=runs/emoji32
-    jaxgen sample --workdir=runs/emoji32 --num=36 --guidance=2 --out=emoji.png
+jaxgen train --config=configs/edm/emoji32.py --workdir=runs/emoji32
+jaxgen sample --workdir=runs/emoji32 --num=36 --guidance=2 --out=emoji.png
 """
 
 from ml_collections import ConfigDict

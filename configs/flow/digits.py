@@ -1,7 +1,7 @@
 """Rectified flow (Liu et al. 2022; Lipman et al. 2022) on the 8x8 digits; DDIM along it is Euler's method.
 
-    jaxgen train --config=configs/flow/digits.py --workdir=runs/flow_digits
-    jaxgen evaluate --workdir=runs/flow_digits --metrics=fd,prdc,nn
+jaxgen train --config=configs/flow/digits.py --workdir=runs/flow_digits
+jaxgen evaluate --workdir=runs/flow_digits --metrics=fd,prdc,nn
 """
 
 from ml_collections import ConfigDict

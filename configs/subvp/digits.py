@@ -1,7 +1,7 @@
 """The sub-VP SDE trained for likelihood (Song et al. 2021, 2101.09258) on the 8x8 digits, in logit space.
 
-    jaxgen train --config=configs/subvp/digits.py --workdir=runs/subvp_digits
-    jaxgen likelihood --workdir=runs/subvp_digits --split=test --divergence=exact
+jaxgen train --config=configs/subvp/digits.py --workdir=runs/subvp_digits
+jaxgen likelihood --workdir=runs/subvp_digits --split=test --divergence=exact
 """
 
 from ml_collections import ConfigDict

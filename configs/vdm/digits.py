@@ -1,7 +1,7 @@
 """The variational bound of a diffusion model (Kingma et al. 2021) on the integers of the 8x8 digits.
 
-    jaxgen train --config=configs/vdm/digits.py --workdir=runs/vdm_digits
-    jaxgen likelihood --workdir=runs/vdm_digits --split=test
+jaxgen train --config=configs/vdm/digits.py --workdir=runs/vdm_digits
+jaxgen likelihood --workdir=runs/vdm_digits --split=test
 """
 
 from ml_collections import ConfigDict
@@ -29,4 +29,5 @@ def get_config() -> ConfigDict:
     config.sampling.solver = call("ancestral")
     config.sampling.grid = call("uniform")
     config.sampling.steps = 250
+    config.likelihood.draws = 64
     return config

@@ -1,7 +1,7 @@
 """The VE SDE with predictor-corrector sampling (Song et al. 2021, algorithm 2) on the 8x8 digits.
 
-    jaxgen train --config=configs/ve/digits.py --workdir=runs/ve_digits
-    jaxgen evaluate --workdir=runs/ve_digits --metrics=fd,prdc,nn
+jaxgen train --config=configs/ve/digits.py --workdir=runs/ve_digits
+jaxgen evaluate --workdir=runs/ve_digits --metrics=fd,prdc,nn
 """
 
 from ml_collections import ConfigDict

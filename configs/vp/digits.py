@@ -1,7 +1,7 @@
 """The VP SDE trained for likelihood (Song et al. 2021, 2101.09258) on the 8x8 digits, in logit space.
 
-    jaxgen train --config=configs/vp/digits.py --workdir=runs/vp_digits
-    jaxgen likelihood --workdir=runs/vp_digits --split=test --divergence=exact
+jaxgen train --config=configs/vp/digits.py --workdir=runs/vp_digits
+jaxgen likelihood --workdir=runs/vp_digits --split=test --divergence=exact
 """
 
 from ml_collections import ConfigDict

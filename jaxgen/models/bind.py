@@ -14,9 +14,7 @@ def bind(module: nn.Module, name: str = "net") -> Callable[..., Array]:
     time; cond: a pytree of leading B or None; keys: one typed key per example [B], or None: deterministic.
     """
 
-    def apply(
-        params: Mapping[str, Any], x: Array, label: Array, cond: Any = None, keys: Array | None = None
-    ) -> Array:
+    def apply(params: Mapping[str, Any], x: Array, label: Array, cond: Any = None, keys: Array | None = None) -> Array:
         if name not in params:
             raise ValueError(f"expected a network {name!r} among the parameters, got {sorted(params)}")
         y: Any = module.apply(params[name], x, label, cond, keys)

@@ -1,6 +1,6 @@
 """Model space: where the integers of a data set lie when the network sees them.
 
-    z = T(x + u),   u ~ U[0, 1) with `dequantize`,   u = 0 without
+z = T(x + u),   u ~ U[0, 1) with `dequantize`,   u = 0 without
 """
 
 import math

@@ -21,9 +21,7 @@ def _fir(x: Array, taps: Sequence[float], axis: int, pad: tuple[int, int], strid
     padding[axis] = (*pad, 0)
     x = lax.pad(x, jnp.zeros((), x.dtype), padding)
     last = (x.shape[axis] - len(taps)) // stride * stride
-    terms = (
-        tap * lax.slice_in_dim(x, i, i + last + 1, stride=stride, axis=axis) for i, tap in enumerate(taps)
-    )
+    terms = (tap * lax.slice_in_dim(x, i, i + last + 1, stride=stride, axis=axis) for i, tap in enumerate(taps))
     return functools.reduce(operator.add, terms)
 
 
