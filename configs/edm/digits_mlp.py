@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.loss.times = call("lognormal", mean=-1.2, std=1.2)
     config.loss.label = call("quarter_log_sigma")
     config.loss.scale_in = call("unit_variance")
-    config.train.steps = 2800
+    config.train.steps = 1800
     config.train.batch_size = 128
     config.optimizer = call(
         "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")

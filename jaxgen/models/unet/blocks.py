@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxgen.models.layers.attention import NIN
+from jaxgen.models.layers.conv import Conv
 from jaxgen.models.layers.dropout import Dropout
 from jaxgen.models.layers.initializers import fan_avg
 from jaxgen.models.layers.norm import GroupNorm
@@ -27,7 +28,7 @@ from jaxgen.models.layers.resample import (
 
 def conv(features: int, size: int = 3, init_scale: float = 1.0, dtype: DTypeLike | None = None) -> nn.Conv:
     """A size x size convolution with the initializer of the score networks."""
-    return nn.Conv(features, (size, size), kernel_init=fan_avg(init_scale), dtype=dtype)
+    return Conv(features, (size, size), kernel_init=fan_avg(init_scale), dtype=dtype)
 
 
 def add_skip(x: Array, h: Array, rescale: bool) -> Array:
@@ -82,7 +83,7 @@ class Downsample(nn.Module):
             return fir_downsample(x, self.fir_kernel) if self.fir else mean_downsample(x)
         if self.fir:
             return Conv2d(self.features, downsample_conv, self.fir_kernel, dtype=self.dtype)(x)
-        return nn.Conv(self.features, (3, 3), 2, ((0, 1), (0, 1)), kernel_init=fan_avg(), dtype=self.dtype)(x)
+        return Conv(self.features, (3, 3), 2, ((0, 1), (0, 1)), kernel_init=fan_avg(), dtype=self.dtype)(x)
 
 
 class Combine(nn.Module):

@@ -8,6 +8,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxgen.models.layers.attention import AttnBlockpp
+from jaxgen.models.layers.conv import Conv
 from jaxgen.models.layers.dropout import Dropout
 from jaxgen.models.layers.embeddings import ConditionEmbedding, fourier_features
 from jaxgen.models.layers.norm import GroupNorm
@@ -30,12 +31,12 @@ class ScaleShiftBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Array, emb: Array, keys: Array | None = None) -> Array:
         h = nn.silu(GroupNorm(self.dtype)(x))
-        h = nn.Conv(self.features, (3, 3), dtype=self.dtype)(h)
+        h = Conv(self.features, (3, 3), dtype=self.dtype)(h)
         scale_shift = nn.Dense(2 * self.features, dtype=self.dtype)(nn.silu(emb))[:, None, None, :]
         scale, shift = jnp.split(scale_shift, 2, axis=-1)
         h = nn.silu(GroupNorm(self.dtype)(h) * (1 + scale) + shift)
         h = Dropout(self.dropout)(h, keys)
-        h = nn.Conv(self.features, (3, 3), kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(h)
+        h = Conv(self.features, (3, 3), kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(h)
         skip = x if x.shape[-1] == self.features else nn.Dense(self.features, dtype=self.dtype)(x)
         return skip + h
 
@@ -85,7 +86,7 @@ class UNet(nn.Module):
         def attend(h: Array) -> Array:
             return AttnBlockpp(self.heads, dtype=self.dtype)(h)
 
-        h = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(fourier_features(x, self.fourier_features))
+        h = Conv(self.channels, (3, 3), dtype=self.dtype)(fourier_features(x, self.fourier_features))
         skips = []
         for level, width in enumerate(widths):
             h = mean_downsample(h) if level else h
@@ -103,5 +104,5 @@ class UNet(nn.Module):
             h = nearest_upsample(h) if level else h
 
         h = nn.silu(GroupNorm(self.dtype)(h))
-        y = nn.Conv(out_channels, (3, 3), kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(h)
+        y = Conv(out_channels, (3, 3), kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(h)
         return y.astype(jnp.promote_types(y.dtype, jnp.float32))
