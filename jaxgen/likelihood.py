@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.denoiser import Denoiser
-from jaxgen.sampling.ode import integrate
+from jaxgen.ode import integrate
 
 Field = Callable[[Array], Array]  # x [...] -> v [...], one example
 

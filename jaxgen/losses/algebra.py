@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-Params = Any
+from jaxgen.denoiser import Params
+
 Batch = dict[str, Any]
 
 

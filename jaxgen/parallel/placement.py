@@ -1,8 +1,7 @@
 """A training on devices: the same four functions whichever way the step is mapped over them."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,18 +10,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxgen.parallel.mesh import make_mesh, replicated
 from jaxgen.parallel.pmap import AXIS, pmap_training, unreplicate
 from jaxgen.parallel.sharding import compile_training, shard_batch
-from jaxgen.train.player import Metrics, Training
+from jaxgen.train.loop import Placed
+from jaxgen.train.player import Training
 from jaxgen.train.state import State
-
-
-class Placed(NamedTuple):
-    """step(state, batch) -> (state, metrics) takes batches that `put` placed and consumes the state. `whole` gives the
-    state as one global tree, to save and to sample with; `spread` is its inverse."""
-
-    step: Callable[[State, Any], tuple[State, Metrics]]
-    put: Callable[[Any], Any]
-    whole: Callable[[State], State]
-    spread: Callable[[State], State]
 
 
 def place(

@@ -1,8 +1,10 @@
 """Time grids for sampling: decreasing times t1 = t_1 > ... > t_n = t0, shape [n].
 
-On a discretized process every grid is moved to the nearest times of the process, the only ones its network knows.
+On a discretized process every grid is moved to times of the process, the only ones its network knows: to the nearest,
+or where several of the grid share that one, to the next free ones.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -13,8 +15,14 @@ from jaxgen.sde import SDE, grid_of
 def _snap(sde: SDE, times: Array) -> Array:
     if sde.grid is None:
         return times
+    if len(times) > len(sde.grid):
+        raise ValueError(f"a grid of {len(times)} times does not fit a process of {len(sde.grid)}: take fewer steps.")
     table = jnp.asarray(sde.grid, times.dtype)
-    return table[jnp.argmin(jnp.abs(times[:, None] - table), axis=-1)]
+    n, size = len(times), len(sde.grid)
+    index = jnp.argmin(jnp.abs(times[:, None] - table), axis=-1)
+    # The index falls by at least one a step, and leaves as many below as there are steps to come.
+    falling = jax.lax.cummin(index + jnp.arange(n)) - jnp.arange(n)
+    return table[jnp.clip(falling, n - 1 - jnp.arange(n), size - 1 - jnp.arange(n))]
 
 
 def uniform(sde: SDE, n: int) -> Array:

@@ -5,29 +5,13 @@ Every example is solved with its own step sizes, so a result does not depend on 
 
 from typing import Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.denoiser import Denoiser
+from jaxgen.ode import integrate
 from jaxgen.sampling.sample import Finish, clean, prior
-
-
-def integrate(field: Any, state: Any, start: float, end: float, rtol: float, atol: float) -> tuple[Any, Array]:
-    """Dormand-Prince 5(4) from `start` to `end` of d state/dt = field(t, state) -> (state at end, evaluations)."""
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, args: field(t, y)),
-        diffrax.Dopri5(),
-        t0=start,
-        t1=end,
-        dt0=None,
-        y0=state,
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-        max_steps=16384,
-    )
-    # Dormand-Prince evaluates six new stages a step (first-same-as-last), and once at the start.
-    return jax.tree.map(lambda leaf: leaf[0], solution.ys), 6 * solution.stats["num_steps"] + 1
 
 
 def flow(

@@ -45,8 +45,7 @@ def last_mean(denoiser: Denoiser, memory: Memory, x: Array, t: Array, cond: Any)
 
 def prior(denoiser: Denoiser, keys: Array, shape: tuple[int, ...]) -> Array:
     """A draw of the prior, image i from keys[i]: every sampler starts from the same one. -> [B, ...]."""
-    noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0x5EED), shape[1:]))(keys)
-    return denoiser.sde.prior_std * noise
+    return jax.vmap(lambda key: denoiser.sde.prior_sample(jax.random.fold_in(key, 0x5EED), shape[1:]))(keys)
 
 
 def sample(

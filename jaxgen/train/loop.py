@@ -11,9 +11,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple
 
-from jaxgen.parallel.placement import Placed
 from jaxgen.train.player import Metrics
 from jaxgen.train.state import State
+
+
+class Placed(NamedTuple):
+    """step(state, batch) -> (state, metrics) takes batches that `put` placed and consumes the state. `whole` gives the
+    state as one global tree, to save and to sample with; `spread` is its inverse."""
+
+    step: Callable[[State, Any], tuple[State, Metrics]]
+    put: Callable[[Any], Any]
+    whole: Callable[[State], State]
+    spread: Callable[[State], State]
 
 
 class Plan(NamedTuple):

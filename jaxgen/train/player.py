@@ -135,4 +135,4 @@ def _accumulate(
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (loss, grads, aux))
     # XLA's CPU backend runs convolutions inside a loop many times slower than outside, so there the loop is unrolled.
     result, _ = jax.lax.scan(body, zeros, parts, unroll=k if jax.default_backend() == "cpu" else 1)
-    return jax.tree.map(lambda leaf: leaf / k, result)
+    return jax.tree.map(lambda leaf: (leaf / k).astype(leaf.dtype), result)

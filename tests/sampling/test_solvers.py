@@ -193,12 +193,19 @@ def test_grids_run_from_t1_to_t0(name):
     for make in (grids.uniform, grids.quadratic, grids.log_snr, grids.karras) + (
         (grids.geometric,) if sde.t0 > 0 else ()
     ):
-        grid = np.asarray(make(sde, 21))
-        assert grid.shape == (21,)
-        np.testing.assert_allclose(grid[[0, -1]], [sde.t1, sde.t0], rtol=1e-5, atol=1e-7)
-        assert np.all(np.diff(grid) < 0)
-        if sde.grid is not None:
-            assert np.all(np.min(np.abs(grid[:, None] - sde.grid), axis=1) < 1e-6)
+        for n in (2, 21, 100):
+            grid = np.asarray(make(sde, n))
+            assert grid.shape == (n,)
+            np.testing.assert_allclose(grid[[0, -1]], [sde.t1, sde.t0], rtol=1e-5, atol=1e-7)
+            assert np.all(np.diff(grid) < 0)
+            if sde.grid is not None:
+                assert np.all(np.min(np.abs(grid[:, None] - sde.grid), axis=1) < 1e-6)
+
+
+def test_a_grid_cannot_be_finer_than_the_process():
+    """More steps than a discretized process has times would repeat one, and a multistep solver divide by zero."""
+    with pytest.raises(ValueError, match="take fewer steps"):
+        grids.uniform(process.discretize(process.vp(), 10), 11)
 
 
 def test_karras_grid_of_edm():
