@@ -9,7 +9,7 @@ from jax import Array
 
 
 def integrate(
-    field: Callable[[Array, Any], Any], state: Any, start: float, end: float, rtol: float, atol: float
+    field: Callable[[Any, Any], Any], state: Any, start: float, end: float, rtol: float, atol: float
 ) -> tuple[Any, Array]:
     """Dormand-Prince 5(4) from `start` to `end` of d state/dt = field(t, state) -> (state at end, evaluations)."""
     solution = diffrax.diffeqsolve(
