@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.loss.prediction = call("eps")
     config.loss.times = call("uniform_log_snr")
     config.loss.weight = call("likelihood")
-    config.train.steps = 1000
+    config.train.steps = 800
     config.train.batch_size = 128
     config.optimizer = call(
         "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")

@@ -2,12 +2,14 @@
 
     python experiments/digits/quality.py --runs=runs/quality [--configs=edm/digits_unet,vp/digits] [--seeds=3]
 
-Training reads X[:1437] only; samples are compared with it, likelihoods are of X[1437:] (other writers). A run that is
-there already is not trained again. Writes quality.json beside the runs.
+Training reads X[:1437] only; samples are compared with it, likelihoods are of X[1437:] (other writers). For the first
+seed of a probability flow, the first 64 test images are also measured with the exact divergence and Hutchinson's beside
+it. A run that is there already is not trained again. Writes quality.json beside the runs.
 """
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import time
@@ -23,8 +25,25 @@ METRICS = {
 }
 
 
-def command(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "jaxgen", *arguments], check=True)
+FLOWS = ("vp/digits", "subvp/digits")
+
+
+def command(*arguments: str) -> str:
+    run = subprocess.run([sys.executable, "-m", "jaxgen", *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    print(run.stdout, flush=True)
+    return run.stdout
+
+
+def divergences(workdir: Path) -> dict[str, float]:
+    """Bits/dim of the first 64 test images, by the exact divergence and by Hutchinson's."""
+    found = workdir / "divergences.json"
+    if not found.exists():
+        values = {}
+        for name in ("exact", "hutchinson"):
+            text = command("likelihood", f"--workdir={workdir}", "--num=64", f"--divergence={name}")
+            values[f"{name}, 64 images"] = float(re.search(r"bits_per_dim +(\S+)", text).group(1))
+        found.write_text(json.dumps(values))
+    return json.loads(found.read_text())
 
 
 def measure(config: str, seed: int, runs: Path) -> dict[str, float]:
@@ -39,6 +58,7 @@ def measure(config: str, seed: int, runs: Path) -> dict[str, float]:
         command("evaluate", f"--workdir={workdir}", f"--metrics={METRICS[config]}")
     (found,) = workdir.glob("eval/*/metrics.json")
     figures = {name: figure["value"] for name, figure in json.loads(found.read_text())["figures"].items()}
+    figures |= divergences(workdir) if config in FLOWS and seed == 0 else {}
     return {**figures, "seconds": float(timing.read_text())}
 
 
@@ -48,11 +68,11 @@ def main() -> None:
     parser.add_argument("--configs", default=",".join(METRICS))
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    table = {
-        config: [measure(config, seed, options.runs) for seed in range(options.seeds)]
-        for config in options.configs.split(",")
-    }
-    (options.runs / "quality.json").write_text(json.dumps(table, indent=1) + "\n")
+    found = options.runs / "quality.json"
+    table = json.loads(found.read_text()) if found.exists() else {}
+    for config in options.configs.split(","):
+        table[config] = [measure(config, seed, options.runs) for seed in range(options.seeds)]
+        found.write_text(json.dumps(table, indent=1) + "\n")
     for config, seeds in table.items():
         print(f"\n{config}, seeds 0..{options.seeds - 1}")
         for name in seeds[0]:

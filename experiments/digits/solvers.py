@@ -1,7 +1,7 @@
 """Solvers on one trained model: distance to the converged solution, and FDpix, over the number of evaluations.
 
-    jaxgen train --config=configs/edm/digits_unet.py --workdir=runs/digits_unet
-    python experiments/digits/solvers.py --workdir=runs/digits_unet --out=experiments/digits
+    jaxgen train --config=configs/edm/digits_mlp.py --workdir=runs/digits_mlp
+    python experiments/digits/solvers.py --workdir=runs/digits_mlp --out=experiments/digits
 
 A deterministic solver is judged by the root-mean-square pixel distance (1 = full range) to the solution that Heun's
 method reaches in 1,999 evaluations from the same noise; its order is the slope of that error between about 50 and 200
