@@ -2,10 +2,26 @@
 
 import argparse
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dis import opmap
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from jaxgen.configuration import SEEDS, load
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """The type of a flag: an integer from `low` to `high`."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < low or high is not None and value > high:
+            bounds = f"at least {low}" if high is None else f"in {low} .. {high}"
+            raise argparse.ArgumentTypeError(f"must be {bounds}, got {value}")
+        return value
+
+    number.__name__ = "integer"
+    return number
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
 
     def sampling(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--sampler", help="solver in place of the configured one: heun, ddim, dpmpp_2m, ...")
-        sub.add_argument("--steps", type=int, help="times of the sampling grid")
+        sub.add_argument("--steps", type=whole(2), help="times of the sampling grid")
         sub.add_argument("--guidance", type=float, help="weight of classifier-free guidance; 1 is none")
 
     train = command("train", "Train a model, or go on with a run.")
@@ -40,9 +56,9 @@ def parser() -> argparse.ArgumentParser:
 
     sample = command("sample", "Draw images from a trained model.")
     sample.add_argument("--workdir", required=True, type=Path)
-    sample.add_argument("--num", type=int, default=64, help="how many (default 64)")
+    sample.add_argument("--num", type=whole(1), default=64, help="how many (default 64)")
     sampling(sample)
-    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--seed", type=whole(*SEEDS), default=0)
     sample.add_argument("--label", help="class or classes, by number or name: 3 or 3,5; default: all in turn")
     sample.add_argument("--out", default="samples.png", help="a .png grid, an .npz of integer levels, or a folder/")
     sample.add_argument("--strip", metavar="PNG", help="also show the way from noise to image")
@@ -50,17 +66,17 @@ def parser() -> argparse.ArgumentParser:
     evaluate = command("evaluate", "Measure a trained model; writes eval/STEP/report.html and metrics.json.")
     evaluate.add_argument("--workdir", required=True, type=Path)
     evaluate.add_argument("--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, bpd (default fd,prdc,nn)")
-    evaluate.add_argument("--num", type=int, default=1000, help="samples (default 1000)")
+    evaluate.add_argument("--num", type=whole(2), default=1000, help="samples (default 1000)")
     sampling(evaluate)
-    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--seed", type=whole(*SEEDS), default=0)
 
     likelihood = command("likelihood", "Bits per dimension of a trained model.")
     likelihood.add_argument("--workdir", required=True, type=Path)
     likelihood.add_argument("--split", help="default: the configured test split")
     likelihood.add_argument("--divergence", help="exact or hutchinson")
-    likelihood.add_argument("--num", type=int, help="images (default: all)")
-    likelihood.add_argument("--draws", type=int, help="draws of noise an image, averaged")
-    likelihood.add_argument("--seed", type=int, default=0)
+    likelihood.add_argument("--num", type=whole(2), help="images (default: all)")
+    likelihood.add_argument("--draws", type=whole(1), help="draws of noise an image, averaged")
+    likelihood.add_argument("--seed", type=whole(*SEEDS), default=0)
 
     info = command("info", "Parameters, FLOPs per step, and what the configuration means.")
     source = info.add_mutually_exclusive_group(required=True)
@@ -78,14 +94,12 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
 
     if args.command == "train":
         from jaxgen.commands.train import train
-        from jaxgen.configuration import load
 
         return train(load(args.config, overrides), args.workdir)
     if args.command == "info":
         from jaxgen.commands.info import info_of_config, info_of_workdir
-        from jaxgen.configuration import load
 
-        return info_of_config(load(args.config, overrides)) if args.config else info_of_workdir(args.workdir)
+        return info_of_config(load(args.config, overrides)) if args.config else info_of_workdir(args.workdir, overrides)
 
     from jaxgen.commands.model import open_model
 
@@ -127,9 +141,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def ours(error: BaseException) -> bool:
-    """Whether jaxgen itself raised `error`; what a library raises under it is a bug, and shown in full."""
-    frames: list[Any] = list(traceback.walk_tb(error.__traceback__))
-    return frames[-1][0].f_globals.get("__name__", "").partition(".")[0] == "jaxgen"
+    """Whether a `raise` statement of jaxgen made `error`; anything else that fails is a bug, and shown in full."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] != "jaxgen":
+        return False
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == opmap["RAISE_VARARGS"]
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def default() -> ConfigDict:
                 "split": "train",
                 "test_split": "test",
                 "flip": False,  # random left-right mirroring
+                "crop": 0,  # random shifts by up to this many pixels, over reflected borders
                 "conditional": False,  # the network is told the class
                 "dequantize": False,  # add U[0, 1) to the integer levels, anew at every step
                 "space": call("linear"),  # from levels to model space
@@ -48,7 +49,7 @@ def default() -> ConfigDict:
                 "head": call("direct"),  # from the network's output to the prediction
                 "prediction": call("eps"),
                 "times": call("uniform"),
-                "weight": call("ones"),
+                "weight": call("ones"),  # this and reduce follow from the times under the objective "bound"
                 "label": call("quarter_log_sigma"),  # what the network is told of time
                 "scale_in": call("unit_variance"),
                 "reduce": call("mean"),
@@ -72,6 +73,7 @@ def default() -> ConfigDict:
                 "steps": 18,  # times of the grid
                 "finish": call("clean"),
                 "guidance": 1.0,  # weight of classifier-free guidance; 1 is the conditional model
+                "guidance_interval": None,  # (low, high): guide only where sigma/alpha lies between
                 "images": 64,  # in the picture drawn during training
                 "batch_size": 256,
             },
@@ -86,8 +88,29 @@ def default() -> ConfigDict:
     return config.lock()
 
 
-HARMLESS = ("train.steps", "train.log_every", "train.checkpoint_every", "train.sample_every", "train.keep")
+# A run may go on with other values of these. A run that is made longer follows the schedule of its new length from
+# there on: optimizer.decay_steps usually is train.steps.
+HARMLESS = (
+    *("train.steps", "train.log_every", "train.checkpoint_every", "train.sample_every", "train.keep"),
+    "optimizer.decay_steps",
+)
 HARMLESS_SECTIONS = ("sampling.", "likelihood.", "parallel.")
+
+SEEDS = 0, 2**32 - 1  # what a random key takes
+AT_LEAST = {
+    "data.crop": 0,
+    "train.steps": 1,
+    "train.batch_size": 1,
+    "train.accumulate": 1,
+    "train.log_every": 0,
+    "train.checkpoint_every": 0,
+    "train.sample_every": 0,
+    "train.keep": 1,
+    "sampling.steps": 2,
+    "sampling.images": 1,
+    "sampling.batch_size": 1,
+    "likelihood.draws": 1,
+}
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> ConfigDict:
@@ -142,7 +165,10 @@ def fill(config: ConfigDict, defaults: ConfigDict, prefix: str) -> None:
 
 
 def override(config: ConfigDict, overrides: Iterable[str]) -> ConfigDict:
-    """`config` with each "section.key=value" of the command line set; "section=name" sets a call without arguments."""
+    """`config` with each "section.key=value" of the command line set, and its numbers in range.
+
+    "section=name" sets a call without arguments; an argument given by its name becomes one with its first argument.
+    """
     for text in overrides:
         path, equals, value = text.partition("=")
         if not equals:
@@ -150,6 +176,11 @@ def override(config: ConfigDict, overrides: Iterable[str]) -> ConfigDict:
         *sections, key = path.split(".")
         section = config
         for part in sections:
+            if is_call(section) and part != "name" and isinstance(section.get(part), str):
+                with section.unlocked():
+                    given = section[part]
+                    del section[part]
+                    section[part] = call(given)
             section = section.get(part) if isinstance(section, ConfigDict) else None
         if not isinstance(section, ConfigDict) or key not in section and not is_call(section):
             raise unknown("key", path, list(dict(leaves(config))))
@@ -165,6 +196,12 @@ def override(config: ConfigDict, overrides: Iterable[str]) -> ConfigDict:
                 section[key] = value if key == "name" else literal(value)
             else:
                 section[key] = expect(f"config.{path}", annotation(default_of(path)), literal(value, type(old) is str))
+    values = dict(leaves(config))
+    for path, least in AT_LEAST.items():
+        if values[path] < least:
+            raise ValueError(f"config.{path} must be at least {least}, got {values[path]}.")
+    if not SEEDS[0] <= config.seed <= SEEDS[1]:
+        raise ValueError(f"config.seed must be in {SEEDS[0]} .. {SEEDS[1]}, got {config.seed}.")
     return config
 
 

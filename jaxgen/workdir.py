@@ -41,12 +41,11 @@ class Run(NamedTuple):
         return self.root / "samples"
 
 
-def enter(root: Path, config: ConfigDict, facts: Callable[[], tuple[Spec, Statistics]]) -> Run:
-    """The run of `config` in `root`: a new one, for which `facts` are asked, or the one that is there already.
+def enter(root: Path, config: ConfigDict, spec: Spec, measured: Callable[[], Statistics]) -> Run:
+    """The run of `config` on data of `spec` in `root`: a new one, whose statistics are `measured`, or the one that is
+    there already. Nothing is written yet.
 
-    Nothing is written yet.
-
-    Raises ValueError if `root` holds a run that trains differently, or something else.
+    Raises ValueError if `root` holds a run that trains differently, on other data, or something else.
     """
     if (root / "config.json").exists():
         old = read(root)
@@ -55,12 +54,18 @@ def enter(root: Path, config: ConfigDict, facts: Callable[[], tuple[Spec, Statis
                 f"{root} holds a run with {key}={before}, but the configuration says {now}: take another --workdir, or "
                 f"--config.{key}={before}."
             )
+        for field, before, now in zip(Spec._fields, old.spec, spec, strict=True):
+            if before != now:
+                raise ValueError(
+                    f"{root} was trained on data with {field}={before}, but {config.data.dataset} has {field}={now} "
+                    "now: restore the data, or take another --workdir."
+                )
         return old._replace(config=config)
     if root.is_dir() and any(root.iterdir()) or root.exists() and not root.is_dir():
         raise ValueError(
             f"expected a work directory or none at {root}, but it holds something else: take another --workdir."
         )
-    return Run(root, config, *facts())
+    return Run(root, config, spec, measured())
 
 
 def write(run: Run) -> None:
@@ -86,12 +91,19 @@ def read(root: Path) -> Run:
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
         format = document["format"]
+        facts = parse(document) if format == FORMAT else None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not the configuration of a run: restore it, or take another --workdir.") from error
-    if format != FORMAT:
+    if facts is None:
         raise ValueError(f"{path} has format {format}, but this version of jaxgen reads format {FORMAT}.")
+    config, spec, statistics = facts
+    return Run(root, complete(config), spec, statistics)
+
+
+def parse(document: dict[str, Any]) -> tuple[ConfigDict, Spec, Statistics]:
+    """What `write` put into a document."""
     spec = {**document["spec"]}
     spec |= {"shape": tuple(spec["shape"]), "class_names": tuple(spec["class_names"])}
-    mean = np.asarray(document["statistics"]["mean"], np.float32)
-    statistics = Statistics(mean, document["statistics"]["sigma_data"])
-    return Run(root, complete(ConfigDict(document["config"])), Spec(**spec), statistics)
+    statistics = document["statistics"]
+    mean = np.asarray(statistics["mean"], np.float32)
+    return ConfigDict(document["config"]), Spec(**spec), Statistics(mean, float(statistics["sigma_data"]))

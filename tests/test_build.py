@@ -8,15 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgen.commands.train import augmentations
 from jaxgen.configuration import call, default, load, override
 from jaxgen.data import load as load_data
+from jaxgen.losses.denoising import denoising, total
+from jaxgen.losses.elbo import variational_bound
 from jaxgen.parallel.batched import batched, example_keys
+from jaxgen.parallel.mesh import make_mesh
+from jaxgen.prediction import EPS
 from jaxgen.recipes import Statistics, build, measure, names
 from jaxgen.recipes.names import invoke
 from jaxgen.recipes.space import model_space
 from jaxgen.train.state import averaged
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+EVERY = [str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.rglob("*.py"))]
 DIGITS = [str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.rglob("digits*.py"))]
 MLP = ["model=mlp", "model.width=16", "model.blocks=1"]
 UNET = ["model=unet", "model.channels=8", "model.blocks=1", "model.attention=()"]
@@ -34,16 +40,27 @@ def small(path, *overrides):
     return override(config, [*network, "sampling.steps=3", "ema=none", *overrides])
 
 
+@pytest.mark.parametrize("path", EVERY)
+def test_every_configuration_fits_its_data(path):
+    """Breaks if a name, an argument or a shape in a configuration does not fit: the whole network is traced, trained
+    and sampled from."""
+    config = load(CONFIGS / path)
+    source = load_data(config.data.dataset)
+    recipe = build(config, source.spec, Statistics(np.zeros(source.spec.shape, np.float32), 0.5))
+    columns = ("x", "label") if config.data.conditional else ("x",)
+    batch = {name: source.records[:4][name] for name in columns}
+    state = jax.eval_shape(recipe.training.init, jax.random.key(0), batch)
+    after, metrics = jax.eval_shape(recipe.training.step, state, batch, jax.random.key(0))
+    assert jax.tree.structure(after) == jax.tree.structure(state) and metrics["loss"].shape == ()
+    x = jax.eval_shape(recipe.sample, averaged(after), example_keys(0, jnp.arange(4)), batch.get("label"))
+    assert (x.shape, x.dtype) == ((4, *source.spec.shape), np.uint8)
+
+
 @pytest.mark.parametrize("path", DIGITS)
 def test_every_configuration_trains_and_samples(path, digits):
-    """Breaks if a name, an argument or a shape in a configuration does not fit. Its own network is traced; with a small
-    one the loss must fall on a fixed batch, and the samples be integer levels that are not all the same."""
+    """Breaks if a recipe does not learn: with a small network the loss must fall on a fixed batch, and the samples be
+    integer levels that are not all the same."""
     batch = {"x": digits.records[:64]["x"]}
-    config = load(CONFIGS / path)
-    recipe = build(config, digits.spec, measure(config.data, digits, 0))
-    state = jax.eval_shape(recipe.training.init, jax.random.key(0), batch)
-    jax.eval_shape(recipe.training.step, state, batch, jax.random.key(0))
-
     config = small(path, "optimizer=adam", "optimizer.learning_rate=1e-3")
     recipe = build(config, digits.spec, measure(config.data, digits, 0))
     state = jax.jit(recipe.training.init)(jax.random.key(0), batch)
@@ -117,6 +134,107 @@ def test_the_condition_reaches_the_network_and_guidance_the_samples(digits):
     assert np.abs(path(1.0, cond) - path(1.0, null)).max() > 1e-3
     np.testing.assert_allclose(path(0.0, cond), path(1.0, null), atol=1e-3)
     assert np.abs(path(3.0, cond) - path(1.0, cond)).max() > 1e-3
+
+
+def test_guided_samples_are_the_same_on_any_devices(digits, monkeypatch):
+    """Breaks if the doubled batch of guidance, or a key, depends on how many devices share the images."""
+    config = small("edm/digits_mlp.py", "data.conditional=True", "loss.drop_condition=0.1", "sampling.guidance=3.0")
+    recipe = build(config, digits.spec, measure(config.data, digits, 0))
+    state = recipe.training.init(jax.random.key(0), None)
+    params = jax.tree.map(
+        lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), averaged(state)
+    )
+    cond = np.arange(16, dtype=np.int32) % 10
+    eight = batched(recipe.sample)(params, 0, (cond,), 16, 16)
+    monkeypatch.setattr("jaxgen.parallel.batched.make_mesh", lambda: make_mesh(devices=jax.devices()[:1]))
+    one = batched(recipe.sample)(params, 0, (cond,), 16, 16)
+    assert jax.device_count() == 8 and len({x.tobytes() for x in one}) == 16
+    assert np.abs(one.astype(int) - eight).max() <= 1 and (one != eight).mean() < 0.01  # rounding to levels
+
+
+@pytest.mark.parametrize(
+    ("times", "sde", "weight"),
+    [
+        ("uniform", call("vdm"), call("vlb")),
+        ("uniform_log_snr", call("vdm"), call("vlb")),
+        ("steps", call("vdm"), call("vlb", steps=20)),
+        ("steps", call("ddpm", n=21), call("vlb", steps=20)),
+    ],
+)
+def test_the_bound_has_the_weight_of_its_times(times, sde, weight, digits):
+    """Breaks if a configuration with objective "bound" must repeat what follows from the times, or gets a number that
+    is no bound: the recipe's must be minus that of the denoising loss with the weight written out."""
+    config = override(small("edm/digits_mlp.py", "data.center=False", "loss.prediction=eps"), [f"loss.times={times}"])
+    with config.unlocked():
+        config.sde, config.loss.objective = sde, "bound"
+        if times == "steps":
+            config.loss.times.n = 20
+    recipe = build(config, digits.spec, measure(config.data, digits, 0))
+    params = averaged(recipe.training.init(jax.random.key(0), None))
+    x, keys = digits.records[:256]["x"], jax.random.split(jax.random.key(1), 256)
+    nats = -np.asarray(recipe.bound(params, keys, x))
+    process = invoke(names.PROCESSES, sde, "sde")
+    loss = denoising(
+        lambda params, x, label, cond, keys: jnp.zeros_like(x),
+        process,
+        EPS,
+        invoke(names.TIMES, config.loss.times, "times"),
+        invoke(names.WEIGHTS, weight, "weight"),
+        reduce=total,
+    )
+    space = model_space(config.data, digits.spec.levels)
+    z = space.bijection.forward(space.enter(keys, x))
+    expected = variational_bound(loss, process, space.table)(None, {"x": z}, keys)[0]
+    np.testing.assert_allclose(nats, expected, rtol=1e-4)  # the untrained network is zero, as here
+
+
+def test_functions_are_arguments_by_name_or_call():
+    """Breaks if a function on the command line reaches the network or the solver as a piece of text."""
+    text = ["sampling.solver=predictor_corrector", "sampling.solver.predictor=reverse_diffusion"]
+    text += ["sampling.solver.corrector=langevin", "sampling.solver.corrector.steps=3"]
+    text += ["sampling.solver.corrector.norm=each", "model=ncsnpp", "model.nonlinearity=relu"]
+    text += ["sde=discretize", "sde.sde=subvp", "sde.sde.beta_max=10.0", "sde.n=11"]
+    config = override(default(), text)
+    assert invoke(names.SOLVERS, config.sampling.solver, "solver").evaluations == 4
+    assert invoke(names.MODELS, config.model, "model").nonlinearity(-1.0) == 0
+    process, whole = invoke(names.PROCESSES, config.sde, "sde"), names.PROCESSES["subvp"](beta_max=10.0)
+    assert len(process.grid) == 11 and process.sigma(0.5) == whole.sigma(0.5)
+    assert invoke(names.LABELS, call("reversed_index"), "label")(process, jnp.asarray(process.t1)) == 0
+
+
+def test_churn_and_the_guidance_interval_reach_the_sampler(digits):
+    """Breaks if a configuration's churn or interval changes nothing, or its cost is not counted."""
+    overrides = "data.conditional=True", "loss.drop_condition=0.5", "sampling.guidance=3.0"
+    config = small("edm/digits_mlp.py", *overrides)
+    statistics = measure(config.data, digits, 0)
+    params = averaged(build(config, digits.spec, statistics).training.init(jax.random.key(0), None))
+    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), params)
+    keys, cond = example_keys(0, jnp.arange(4)), jnp.full((4,), 3)
+
+    def end(*overrides):
+        recipe = build(override(config, overrides), digits.spec, statistics)
+        return np.asarray(recipe.trajectory(params, keys, cond)[-1]), recipe.evaluations
+
+    plain, calls = end("sampling.guidance_interval=None")
+    assert calls == 10
+    everywhere, calls = end("sampling.guidance_interval=(0.0, 1e9)")
+    assert calls == 15
+    np.testing.assert_allclose(everywhere, plain, atol=1e-3)
+    assert np.abs(end("sampling.guidance_interval=(0.1, 1.0)")[0] - plain).max() > 1e-2
+    assert np.abs(end("sampling.guidance_interval=None", "sampling.solver.churn=0.3")[0] - plain).max() > 1e-2
+
+
+def test_a_crop_shifts_images_and_needs_square_ones(digits):
+    """Breaks if data.crop is ignored, changes the shape that the network was built for, or comes in another order than
+    the flip."""
+    config = override(default(), ["data.crop=2", "data.flip=True"])
+    transforms = augmentations(config.data, digits.spec)
+    x, u = digits.records[:32]["x"], np.random.default_rng(0).random((32, 4))
+    shifted = transforms[0](x, u)
+    assert len(transforms) == 2 and shifted.shape == x.shape and (shifted != x).any((1, 2, 3)).sum() > 16
+    assert augmentations(default().data, digits.spec) == ()
+    with pytest.raises(ValueError, match="square images, got 8x6: set data.image_size"):
+        augmentations(config.data, digits.spec._replace(shape=(8, 6, 1)))
 
 
 def test_arguments_follow_from_the_data_unless_they_are_given():

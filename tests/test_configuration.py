@@ -56,6 +56,10 @@ def test_differences_are_those_that_train_differently():
     """Breaks if longer training needs a new directory, or another process does not."""
     config = default()
     assert differences(config, override(default(), ["train.steps=9", "sampling.steps=9", "parallel.fsdp=2"])) == []
+    config.optimizer = call("adam", learning_rate=1e-3, decay_steps=config.train.get_oneway_ref("steps"))
+    longer = override(config.copy_and_resolve_references(), ["train.steps=9", "optimizer.decay_steps=9"])
+    assert differences(config, longer) == []
+    config = default()
     assert differences(config, override(default(), ["seed=1", "sde=ve"])) == [("sde.name", "vp", "ve"), ("seed", 0, 1)]
 
 

@@ -1,5 +1,6 @@
 """jaxgen info: what a configuration or a run means, and what it costs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import data, workdir
+from jaxgen import data
+from jaxgen.commands.model import open_run
 from jaxgen.io.checkpoint import checkpoints
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.sharding import leaf_sharding
@@ -23,9 +25,9 @@ def info_of_config(config: ConfigDict) -> str:
     return info(Run(Path("."), config, source.spec, measure(section, source, config.seed)))
 
 
-def info_of_workdir(root: Path) -> str:
+def info_of_workdir(root: Path, overrides: Sequence[str] = ()) -> str:
     """`info` of the run in `root`, with its latest checkpoint."""
-    run = workdir.read(root)
+    run = open_run(root, overrides)
     latest = None
     if run.checkpoints.is_dir():
         with checkpoints(run.checkpoints) as saved:
@@ -36,7 +38,9 @@ def info_of_workdir(root: Path) -> str:
 def info(run: Run) -> str:
     """Data, process, network, parameters, sharding and the FLOPs of a step, a line each."""
     config, spec = run.config, run.spec
-    recipe = build(config, spec, run.statistics)
+    alone = config.copy_and_resolve_references()
+    alone.parallel.mapping = "jit"  # the count is that of the whole step on one device
+    recipe = build(alone, spec, run.statistics)
     size = config.train.batch_size
     batch = {"x": jax.ShapeDtypeStruct((size, *spec.shape), np.uint8 if spec.levels <= 256 else np.int32)}
     if config.data.conditional:
@@ -52,7 +56,7 @@ def info(run: Run) -> str:
         + ", dequantized" * config.data.dequantize,
         "process": written(config.sde),
         "loss": f"{config.loss.objective} of {written(config.loss.prediction)}, times {written(config.loss.times)}, "
-        f"weight {written(config.loss.weight)}",
+        + ("" if config.loss.objective == "bound" else f"weight {written(config.loss.weight)}"),
         "network": f"{written(config.model)}: {parameters:,} parameters",
         "optimizer": f"{written(config.optimizer)}, moving average {written(config.ema)}",
         "sampling": f"{written(config.sampling.solver)}, {config.sampling.steps} times, {written(config.sampling.grid)}"

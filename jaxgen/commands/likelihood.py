@@ -1,8 +1,12 @@
 """jaxgen likelihood: bits per dimension of a split."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import jax
 import numpy as np
+from jax import Array
 
 from jaxgen.commands.model import Model, open_data
 from jaxgen.evaluate.nll import bits_per_dim, mean_and_error
@@ -17,6 +21,15 @@ def likelihood(model: Model, split: str | None, num: int | None, seed: int) -> s
     return "\n".join(f"{r.name}  {r.value:.4f} ± {r.error:.4f} {r.unit}, {r.n} images, {r.definition}" for r in found)
 
 
+def draw_of(fn: Callable[..., Array]) -> Callable[..., Array]:
+    """fn(params, keys, x, cond) with the keys of the k-th draw of each example's noise: fold_in(key, k)."""
+
+    def drawn(params: Any, keys: Array, x: Array, cond: Array | None, k: Array) -> Array:
+        return fn(params, jax.vmap(jax.random.fold_in)(keys, k), x, cond)
+
+    return drawn
+
+
 def results(model: Model, split: str | None = None, num: int | None = None, seed: int = 0) -> list[Result]:
     """Bits/dim of the first `num` images of `split` (default: all of the test split), each averaged over
     likelihood.draws of its noise; the error is that of the mean over images."""
@@ -26,9 +39,9 @@ def results(model: Model, split: str | None = None, num: int | None = None, seed
     source = open_data(model.run, split)
     if source.spec.shape != model.run.spec.shape:
         raise ValueError(f"the model has images {model.run.spec.shape}, but {split} of the data {source.spec.shape}.")
-    n = min(num or source.spec.size, source.spec.size)
-    if n < 2 or count < 1:
-        raise ValueError(f"a likelihood needs at least 2 images and 1 draw of noise, got {n} and {count}.")
+    n = source.spec.size if num is None else min(num, source.spec.size)
+    if n < 2:
+        raise ValueError(f"the error of a mean likelihood needs at least 2 images, got {n}.")
     batch = source.records[np.arange(n)]
     arrays = batch["x"], batch["label"] if config.data.conditional else None
     draws = f"mean of {count} draw{'s' * (count > 1)} of noise"
@@ -41,13 +54,13 @@ def results(model: Model, split: str | None = None, num: int | None = None, seed
     for name, (fn, definition) in kinds.items():
         if fn is None:
             continue
-        run, logp = batched(fn), np.zeros(n)
+        run, logp = batched(draw_of(fn)), np.zeros(n)
         with progress(n * count, unit="image") as show:
             for k in range(count):
                 logp += run(
                     model.params,
-                    seed + k,
-                    arrays,
+                    seed,
+                    (*arrays, np.full(n, k, np.int32)),
                     n,
                     config.sampling.batch_size,
                     lambda done, k=k: show.update(k * n + done),

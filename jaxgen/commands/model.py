@@ -29,14 +29,19 @@ class Model(NamedTuple):
     step: int
 
 
-def open_model(root: Path, overrides: Sequence[str] = ()) -> Model:
-    """The model in the work directory `root`; `overrides` may say how it samples, not what it is."""
+def open_run(root: Path, overrides: Sequence[str] = ()) -> Run:
+    """The run in the work directory `root`; `overrides` may say how it samples, not what it is."""
     run = workdir.read(root)
     config = override(run.config.copy_and_resolve_references(), overrides)
     for key, trained, asked in differences(run.config, config)[:1]:
         raise ValueError(f"the model in {root} was trained with {key}={trained}; {key}={asked} cannot be set now.")
-    run = run._replace(config=config)
-    recipe = build(config, run.spec, run.statistics)
+    return run._replace(config=config)
+
+
+def open_model(root: Path, overrides: Sequence[str] = ()) -> Model:
+    """The model in the work directory `root`; `overrides` may say how it samples, not what it is."""
+    run = open_run(root, overrides)
+    recipe = build(run.config, run.spec, run.statistics)
     with checkpoints(run.checkpoints) as saved:
         step = saved.latest()
         if step is None:
@@ -58,7 +63,8 @@ def open_data(run: Run, split: str) -> Source:
 
 
 def generate(model: Model, num: int, seed: int, labels: np.ndarray | None) -> np.ndarray:
-    """`num` images in integer levels, [num, H, W, C]; image i depends on the seed, i and its label alone."""
+    """`num` images in integer levels, [num, H, W, C]. Image i depends on the seed, i and its label alone,
+    except with `langevin` correctors whose norm is the mean of their batch: there also on sampling.batch_size."""
     config = model.run.config.sampling
     with progress(num, unit="image") as show:
         return batched(model.recipe.sample)(model.params, seed, (labels,), num, config.batch_size, show.update)

@@ -18,8 +18,6 @@ def sample(model: Model, num: int, seed: int, label: str | None, out: str, strip
     """`num` images into `out` (a PNG grid, an .npz of integer levels, or a folder of PNGs) and, with `strip`, the way
     of the first ones from noise to image."""
     check(out)
-    if num < 1:
-        raise ValueError(f"--num must be at least 1, got {num}.")
     labels = labels_for(model.run, num, label)
     if strip is not None:
         images.save(strip, path(model, min(num, STRIP), seed, labels))

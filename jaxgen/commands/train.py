@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxgen import data, workdir
 from jaxgen.commands.model import labels_for
-from jaxgen.data.augment import random_flip
+from jaxgen.data import Spec
+from jaxgen.data.augment import Transform, random_crop, random_flip
 from jaxgen.data.pipeline import batch_at, pipeline
 from jaxgen.io import images, writers
 from jaxgen.io.checkpoint import Checkpoints, abstract, checkpoints
 from jaxgen.io.progress import progress
 from jaxgen.parallel.batched import example_keys
-from jaxgen.parallel.placement import place
+from jaxgen.parallel.placement import Placed, place
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import build, measure
 from jaxgen.train.loop import Hooks, Plan, fit
@@ -29,12 +31,14 @@ def train(config: ConfigDict, root: Path) -> str:
     """Train `config` in the work directory `root`, from its latest checkpoint if it has one; says how far it came."""
     section = config.data
     source = data.load(section.dataset, section.split, section.data_dir, section.image_size)
-    run = workdir.enter(root, config, lambda: (source.spec, measure(section, source, config.seed)))
+    run = workdir.enter(root, config, source.spec, lambda: measure(section, source, config.seed))
     recipe = build(config, run.spec, run.statistics)
-    options = config.train.batch_size, config.seed, (random_flip(),) if section.flip else ()
+    options = config.train.batch_size, config.seed, augmentations(section, run.spec)
     columns = ("x", "label") if section.conditional else ("x",)
     batches = pipeline(source, *options, columns)
-    state, placed = place(recipe.training, config.seed, batch_at(source, *options, columns)(0), **config.parallel)
+    first = batch_at(source, *options, columns)(0)
+    state, placed = place(recipe.training, config.seed, first, **config.parallel)
+    rehearse(run, recipe, placed, state, first)
     workdir.write(run)
     plan = Plan(**{field: config.train[field] for field in Plan._fields})
 
@@ -54,6 +58,24 @@ def train(config: ConfigDict, root: Path) -> str:
     return f"trained {reached} steps; the model is in {root}."
 
 
+def augmentations(section: ConfigDict, spec: Spec) -> tuple[Transform, ...]:
+    """What happens to the images of a batch at random."""
+    height, width, _ = spec.shape
+    if section.crop and height != width:
+        raise ValueError(f"data.crop needs square images, got {height}x{width}: set data.image_size.")
+    crop = (random_crop(height, section.crop),) if section.crop else ()
+    return (*crop, random_flip()) if section.flip else crop
+
+
+def rehearse(run: Run, recipe: Recipe, placed: Placed, state: State, batch: Any) -> None:
+    """Trace everything that the run will compute, so that what does not fit is refused before anything is written."""
+    jax.eval_shape(placed.step, state, placed.put(batch))
+    count = run.config.sampling.images
+    labels, keys = labels_for(run, count), example_keys(run.config.seed, jnp.arange(count))
+    for draw in filter(None, (recipe.sample, recipe.trajectory)):
+        jax.eval_shape(draw, averaged(placed.whole(state)), keys, labels)
+
+
 @contextmanager
 def hooks(run: Run, recipe: Recipe, saved: Checkpoints, batches: Any, start: int) -> Iterator[Hooks]:
     """Logs, checkpoints, pictures and a progress bar of a run that goes on from step `start`."""
@@ -63,7 +85,7 @@ def hooks(run: Run, recipe: Recipe, saved: Checkpoints, batches: Any, start: int
 
     @jax.jit
     def draw(state: State) -> jax.Array:
-        return recipe.sample(averaged(state), example_keys(run.config.seed, jax.numpy.arange(count)), labels)
+        return recipe.sample(averaged(state), example_keys(run.config.seed, jnp.arange(count)), labels)
 
     def log(step: int, metrics: Metrics, rate: float) -> None:
         values = writers.to_floats(metrics)

@@ -34,25 +34,39 @@ def open_prepared(
 
     with quiet():
         builder = prepare(name, data_dir)
+        folder = builder.data_path
         try:
-            records = builder.as_data_source(split)
-        except NotImplementedError as error:
-            raise ValueError(
-                f"expected array_record files in {builder.data_dir}, got another format that needs TensorFlow: "
-                "prepare the set in another data_dir"
-            ) from error
+            size = builder.info.splits[split].num_examples
         except Exception as error:
+            if not builder.info.splits:
+                raise damaged(folder, error) from error
             raise ValueError(
                 f"expected a split of {name} among {sorted(builder.info.splits)}, or a slice as in 'train[:90%]', "
                 f"got {split!r}"
             ) from error
+        if not size:
+            raise ValueError(f"expected examples in {split!r} of {name}, got an empty slice: widen it")
+        try:
+            records = builder.as_data_source(split)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"expected array_record files in {folder}, got another format that needs TensorFlow: "
+                "prepare the set in another data_dir"
+            ) from error
+        except Exception as error:
+            raise damaged(folder, error) from error
+
+        def fetch(rows: np.ndarray) -> list[dict]:
+            try:
+                return records.__getitems__(rows.tolist())
+            except Exception as error:
+                raise damaged(folder, error) from error
+
         features = builder.info.features
         image = features["image"] if "image" in features else None
         if image is None or len(image.shape) != 3 or image.np_dtype != np.uint8:
             raise ValueError(f"expected a data set of uint8 images [H, W, C], got {name}: choose another")
-        if not len(records):
-            raise ValueError(f"expected examples in {split!r} of {name}, got an empty slice: widen it")
-        first = records[0]["image"]
+        first = fetch(np.zeros(1, int))[0]["image"]
         labelled = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
         captioned = "caption" in features and isinstance(features["caption"], tfds.features.Text)
 
@@ -70,7 +84,7 @@ def open_prepared(
     shape = pixels({"image": first}).shape
 
     def read(rows: np.ndarray) -> Batch:
-        examples = records.__getitems__(rows.tolist())
+        examples = fetch(rows)
         batch = {"x": np.empty((len(rows), *shape), np.uint8)}
         for i, example in enumerate(examples):
             batch["x"][i] = pixels(example)
@@ -109,6 +123,8 @@ def prepare(name: str, data_dir: str | Path | None):
             f"got {name!r}: correct the name or data_dir"
         ) from error
     except Exception as error:
+        if (home / base).exists():
+            raise damaged(home / base, error) from error
         raise ValueError(
             f"expected a tfds name such as 'mnist' or 'downsampled_imagenet/32x32', got {name!r}"
         ) from error
@@ -131,6 +147,12 @@ def prepare(name: str, data_dir: str | Path | None):
             "or copy a directory that was prepared elsewhere with file_format='array_record'"
         ) from error
     return build(home)
+
+
+def damaged(folder: os.PathLike, error: Exception) -> ValueError:
+    """What to do about prepared files that cannot be read."""
+    reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+    return ValueError(f"the data in {folder} is damaged: remove {folder} to prepare it again ({reason})")
 
 
 def move(source: Path, target: Path) -> None:

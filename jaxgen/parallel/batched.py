@@ -17,9 +17,9 @@ def batched(fn: Callable[..., Array]) -> Callable[..., np.ndarray]:
 
         run(params, seed, arrays, n, batch_size, done) -> [n, ...] on the host
 
-    Example i has the key fold_in(key(seed), i), so its result depends on neither batch size nor devices. `arrays` is a
-    tuple of host arrays [n, ...] or None. The last batch is filled up with copies of its last example. `done` hears how
-    many examples are finished.
+    Example i has the key fold_in(key(seed), i), so its result depends on neither batch size nor devices, if fn treats
+    examples one by one (a `langevin` corrector with one step size a batch does not). `arrays` is a tuple of host arrays
+    [n, ...] or None. The last batch is filled up with copies of its last example. `done` hears how many are finished.
     """
 
     @jax.jit
@@ -34,13 +34,13 @@ def batched(fn: Callable[..., Array]) -> Callable[..., np.ndarray]:
         batch_size: int,
         done: Callable[[int], None] = lambda count: None,
     ) -> np.ndarray:
-        mesh = make_mesh()
+        mesh, words = make_mesh(), np.uint32(seed)
         size = math.ceil(min(n, batch_size) / mesh.size) * mesh.size
         parts = []
         for start in range(0, n, size):
             rows = np.minimum(np.arange(start, start + size), n - 1)
             batch = rows.astype(np.int32), jax.tree.map(lambda leaf, rows=rows: leaf[rows], arrays)
-            parts.append(np.asarray(compiled(params, seed, *jax.device_put(batch, batch_sharding(mesh)))))
+            parts.append(np.asarray(compiled(params, words, *jax.device_put(batch, batch_sharding(mesh)))))
             done(min(start + size, n))
         return np.concatenate(parts)[:n]
 

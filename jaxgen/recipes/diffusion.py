@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
+from jaxgen.configuration import call, default, expect, plain
 from jaxgen.data import Spec
 from jaxgen.denoiser import Apply, Denoiser, OfTime, denoiser, identity, one
-from jaxgen.guidance import classifier_free
+from jaxgen.guidance import classifier_free, interval
 from jaxgen.likelihood import log_prob
 from jaxgen.losses.algebra import Aux, Batch, Loss, Params, drop_condition, scale
 from jaxgen.losses.denoising import denoising
@@ -23,7 +24,7 @@ from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.names import invoke
 from jaxgen.recipes.space import Space, Statistics, model_space
-from jaxgen.sampling.sample import Solver, evaluations, sample
+from jaxgen.sampling.sample import Solver, evaluations, last_mean, sample
 from jaxgen.sde import SDE
 from jaxgen.train.player import Player, training
 
@@ -51,6 +52,11 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics) -> Recipe:
     module = invoke(names.MODELS, config.model, "model", num_classes=null or 0, out_channels=channels)
     apply, told = bind(module), network["label"]
     if head is not None:
+        if not hasattr(module, "out_channels"):
+            raise ValueError(
+                f"loss.head={config.loss.head.name} needs a network of {channels} output channels, which "
+                f"{config.model.name} cannot have: take model=unet or model=ncsnpp."
+            )
         if config.data.dequantize or config.data.center or config.loss.prediction.name != "x0":
             raise ValueError(
                 f"loss.head={config.loss.head.name} is for integers: set data.dequantize=False, data.center=False and "
@@ -71,7 +77,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics) -> Recipe:
         loss = drop_condition(config.loss.drop_condition, null, loss)
     optimizer = invoke(names.OPTIMIZERS, config.optimizer, "optimizer")
     divergence = invoke(names.DIVERGENCES, config.likelihood.divergence, "divergence")
-    draw, calls = sampler(config.sampling, sde, spec, null)
+    draw, calls = sampler(config.sampling, sde, spec, null if config.loss.drop_condition else None)
 
     def trained(params: Params) -> Denoiser:
         return denoiser(apply, params, sde, prediction, **network)
@@ -118,14 +124,12 @@ def objective_of(
     if config.loss.objective not in ("denoising", "bound"):
         raise names.unknown("objective", config.loss.objective, ["denoising", "bound"])
     bound = config.loss.objective == "bound"
-    if bound and (config.data.dequantize or config.data.center or config.loss.weight.name != "vlb"):
-        raise ValueError(
-            "loss.objective='bound' is on integers: set data.dequantize=False, data.center=False, loss.weight=vlb and "
-            "loss.reduce=total."
-        )
+    if bound and (config.data.dequantize or config.data.center):
+        raise ValueError("loss.objective='bound' is on integers: set data.dequantize=False and data.center=False.")
     times = invoke(names.TIMES, config.loss.times, "times")
-    weight = invoke(names.WEIGHTS, config.loss.weight, "weight")
-    reduce = invoke(names.REDUCTIONS, config.loss.reduce, "reduce")
+    chosen = bound_terms(config.loss, sde) if bound else config.loss
+    weight = invoke(names.WEIGHTS, chosen.weight, "weight")
+    reduce = invoke(names.REDUCTIONS, chosen.reduce, "reduce")
 
     def objective(apply: Apply) -> Loss:
         loss = denoising(apply, sde, prediction, times, weight, reduce=reduce, **network)
@@ -134,6 +138,28 @@ def objective_of(
         return scale(1 / (math.prod(spec.shape) * math.log(2)), variational_bound(loss, sde, space.table))
 
     return objective
+
+
+def bound_terms(loss: ConfigDict, sde: SDE) -> ConfigDict:
+    """The weight and the reduction with which the denoising loss is the diffusion term of the bound, as they follow
+    from the times. Raises ValueError if there are none, or `loss` names others."""
+    if loss.times.name == "steps":
+        weight = call("vlb", steps=loss.times.n)
+    elif loss.times.name in ("uniform", "uniform_log_snr") and sde.grid is None:
+        weight = call("vlb")
+    else:
+        raise ValueError(
+            f"loss.objective='bound' needs loss.times=uniform and a process in continuous time, or loss.times=steps "
+            f"with n, got {loss.times.name}{'' if sde.grid is None else ' on a discretized process'}."
+        )
+    terms = ConfigDict({"weight": weight, "reduce": call("total")})
+    for key, term in terms.items():
+        if plain(loss[key]) not in (plain(term), plain(default().loss[key])):
+            raise ValueError(
+                f"loss.objective='bound' with loss.times={loss.times.name} has loss.{key}={plain(term)}, got "
+                f"{plain(loss[key])}: leave loss.{key} out."
+            )
+    return terms
 
 
 def fold(keys: Array, salt: int) -> Array:
@@ -155,24 +181,43 @@ def in_model_space(loss: Loss, space: Space) -> Loss:
 
 def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple[Callable[..., Any], int | None]:
     """draw(denoiser, keys [B], cond, trajectory=False) as `config` says, and how often it calls the network."""
-    if config.guidance != 1 and null is None:
+    guided = config.guidance != 1
+    if guided and null is None:
         raise ValueError(
-            "sampling.guidance needs a class-conditional model: train with data.conditional=True and "
-            "loss.drop_condition=0.1."
+            "sampling.guidance needs a class-conditional model that also knows no class: train with "
+            "data.conditional=True and loss.drop_condition=0.1."
         )
+    rule = classifier_free(config.guidance, null)
+    within = config.guidance_interval
+    if within is not None:
+        low, high = pair("sampling.guidance_interval", within)
+        rule = interval(rule, low, high)
     solver = invoke(names.SOLVERS, config.solver, "solver")
     finish = invoke(names.FINISHES, config.finish, "finish")
     grid = invoke(names.GRIDS, config.grid, "grid")
     stepwise = isinstance(solver, Solver)
-    if config.steps < 2:
-        raise ValueError(f"sampling.steps must be at least 2, got {config.steps}.")
+    image = jax.ShapeDtypeStruct((1, *spec.shape), jnp.float32)
+    if finish is last_mean and stepwise and not isinstance(jax.eval_shape(solver.init, image), jax.ShapeDtypeStruct):
+        raise ValueError(
+            f"sampling.finish=last_mean needs a solver that adds noise to a mean, such as ancestral, got "
+            f"{config.solver.name}: take sampling.finish=clean."
+        )
 
     def draw(den: Denoiser, keys: Array, cond: Any = None, trajectory: bool = False) -> Any:
-        den = den if config.guidance == 1 else classifier_free(config.guidance, null)(den)
+        den = rule(den) if guided else den
         shape = (keys.shape[0], *spec.shape)
         if stepwise:
             return sample(den, solver, grid(sde, config.steps), keys, shape, cond, trajectory=trajectory, finish=finish)
         return solver(den, keys, shape, cond=cond, finish=finish)
 
-    calls = evaluations(solver, config.steps, finish) * (1 + (config.guidance != 1)) if stepwise else None
-    return draw, calls
+    passes = 1 + guided + (guided and within is not None)
+    return draw, evaluations(solver, config.steps, finish) * passes if stepwise else None
+
+
+def pair(where: str, value: Any) -> tuple[float, float]:
+    """Two numbers in ascending order."""
+    if isinstance(value, list | tuple) and len(value) == 2:
+        low, high = (expect(where, float, one) for one in value)
+        if low < high:
+            return low, high
+    raise ValueError(f"{where} must be two numbers (low, high) with low < high, got {value!r}.")

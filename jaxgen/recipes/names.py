@@ -3,12 +3,14 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import inf
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from jaxgen import sde
-from jaxgen.configuration import expect, is_call, unknown
+from jaxgen.configuration import call, expect, is_call, unknown
 from jaxgen.data.transforms import affine, logit
 from jaxgen.denoiser import (
     grid_index,
@@ -17,6 +19,7 @@ from jaxgen.denoiser import (
     noise_level,
     one,
     quarter_log_sigma,
+    reversed_index,
     times_999,
     unit_variance,
 )
@@ -26,9 +29,17 @@ from jaxgen.losses.times import logit_normal, lognormal, steps, uniform, uniform
 from jaxgen.models import MLP, NCSNpp, UNet
 from jaxgen.prediction import EPS, SCORE, VELOCITY, X0, V, edm_output
 from jaxgen.sampling import grids
-from jaxgen.sampling.langevin import annealed_langevin, corrector_predictor, langevin, predictor_corrector
+from jaxgen.sampling.langevin import (
+    annealed_langevin,
+    batch_mean,
+    corrector_predictor,
+    each,
+    langevin,
+    predictor_corrector,
+)
 from jaxgen.sampling.ode import probability_flow
-from jaxgen.sampling.sample import as_it_is, clean, last_mean
+from jaxgen.sampling.sample import Solver, as_it_is, clean, last_mean
+from jaxgen.sampling.solvers import churn as churned
 from jaxgen.sampling.solvers import ddim, dpmpp_2m, heun
 from jaxgen.sampling.steps import ancestral, euler_maruyama, large, reverse_diffusion, stay
 from jaxgen.train import ema
@@ -40,6 +51,11 @@ Table = Mapping[str, Callable[..., Any]]
 def constant(value: Any) -> Callable[[], Any]:
     """A function without arguments, for table entries that are values."""
     return lambda: value
+
+
+def churned_heun(churn: float = 0.0, low: float = 0.0, high: float = inf, scale: float = 1.0) -> Solver:
+    """Heun's method; with `churn` > 0 the noise is first raised by that factor (2206.00364 algorithm 2)."""
+    return churned(churn, low, high, scale)(heun()) if churn else heun()
 
 
 SPACES: Table = {
@@ -56,6 +72,7 @@ PROCESSES: Table = {
     "vdm": lambda gamma_min=-13.3, gamma_max=5.0: sde.vdm(sde.linear_gamma(gamma_min, gamma_max)),
     "ddpm": lambda n=1000, beta_min=0.1, beta_max=20.0: sde.ddpm(sde.linear_betas(n, beta_min, beta_max)),
     "ddpm_cosine": lambda n=1000, offset=0.008: sde.ddpm(sde.cosine_betas(n, offset)),
+    "discretize": sde.discretize,
     "ncsn": lambda n=1000, sigma_min=0.01, sigma_max=50.0: sde.ncsn(sde.geometric_sigmas(n, sigma_min, sigma_max)),
 }
 PREDICTIONS: Table = {
@@ -89,6 +106,7 @@ LABELS: Table = {
     "noise_level": constant(noise_level),
     "quarter_log_sigma": constant(quarter_log_sigma),
     "grid_index": constant(grid_index),
+    "reversed_index": constant(reversed_index),
 }
 SCALES: Table = {
     "one": constant(one),
@@ -120,19 +138,22 @@ GRIDS: Table = {
     "quadratic": constant(grids.quadratic),
     "indices": constant(grids.indices),
 }
-SOLVERS: Table = {
+STEPS: Table = {  # solvers that go along a grid
     "ddim": ddim,
-    "heun": heun,
+    "heun": churned_heun,
     "dpmpp_2m": dpmpp_2m,
     "ancestral": constant(ancestral()),
     "ancestral_large": constant(ancestral(large)),
     "euler_maruyama": euler_maruyama,
     "reverse_diffusion": lambda stochasticity=1.0: reverse_diffusion(stochasticity),
-    "langevin": lambda snr=0.16, steps=1: langevin(snr, steps),
+    "langevin": lambda snr=0.16, steps=1, norm=batch_mean: langevin(snr, steps, norm=norm),
     "annealed_langevin": lambda snr=0.16, steps=1: annealed_langevin(snr, steps),
     "predictor_corrector": predictor_corrector,
     "corrector_predictor": corrector_predictor,
     "stay": stay,
+}
+SOLVERS: Table = {
+    **STEPS,
     "probability_flow": lambda rtol=1e-5, atol=1e-5: partial(probability_flow, rtol=rtol, atol=atol),
 }
 FINISHES: Table = {
@@ -144,11 +165,29 @@ DIVERGENCES: Table = {
     "exact": exact,
     "hutchinson": lambda: hutchinson(),
 }
+NORMS: Table = {
+    "batch_mean": constant(batch_mean),
+    "each": constant(each),
+}
+NONLINEARITIES: Table = {
+    "silu": constant(jax.nn.silu),
+    "relu": constant(jax.nn.relu),
+    "elu": constant(jax.nn.elu),
+    "lrelu": constant(partial(jax.nn.leaky_relu, negative_slope=0.2)),
+}
+ARGUMENTS: Mapping[str, Table] = {  # arguments that are functions themselves, given by name or as a call
+    "sde": PROCESSES,
+    "predictor": STEPS,
+    "corrector": STEPS,
+    "norm": NORMS,
+    "nonlinearity": NONLINEARITIES,
+}
 
 
 def invoke(table: Table, section: ConfigDict, what: str, **context: Any) -> Any:
     """table[section.name](arguments of the section). `context` holds arguments that follow from elsewhere, handed on
-    where the function takes them; the section may say otherwise. Raises ValueError for what does not fit."""
+    where the function takes them; the section may say otherwise. Arguments of `ARGUMENTS` are invoked themselves.
+    Raises ValueError for what does not fit."""
     if section.name not in table:
         raise unknown(what, section.name, table)
     function = table[section.name]
@@ -159,11 +198,19 @@ def invoke(table: Table, section: ConfigDict, what: str, **context: Any) -> Any:
             continue
         if key not in parameters:
             raise unknown(f"argument of {what} {section.name}", key, parameters)
+        where = f"{key} of {what} {section.name}"
+        if key in ARGUMENTS:
+            named = call(value) if isinstance(value, str) else value
+            if not is_call(named):
+                raise ValueError(
+                    f"{where} must name a function, such as {next(iter(ARGUMENTS[key]))!r}, got {value!r}."
+                )
+            arguments[key] = invoke(ARGUMENTS[key], named, key)
+            continue
         kind = parameters[key].annotation
         if kind is inspect.Parameter.empty and parameters[key].default is not inspect.Parameter.empty:
             kind = type(parameters[key].default)
-        where = f"{key} of {what} {section.name}"
-        arguments[key] = invoke(table, value, what) if is_call(value) else expect(where, kind, value)
+        arguments[key] = expect(where, kind, value)
     missing = [k for k, p in parameters.items() if p.default is inspect.Parameter.empty and k not in arguments]
     if missing:
         raise ValueError(f"{what} {section.name} needs the argument {missing[0]!r}: set it in the configuration.")

@@ -153,7 +153,7 @@ def test_prepared_set_without_its_code_and_with_many_sizes(tmp_path):
         ("two words", "train", "expected a tfds name"),
         ("digits", "valid", r"split of digits among \['test', 'train'\].*got 'valid'"),
         ("digits", "train[5", r"slice as in 'train\[:90%\]', got 'train\[5'"),
-        ("digits", "train[5:5]", "got an empty slice|got 'train"),
+        ("digits", "train[5:5]", "got an empty slice"),
         ("/no/such/folder", "train", "expected a folder of images at /no/such/folder, found none"),
         ("./nothing", "train", "expected a folder of images at nothing, found none"),
     ],
