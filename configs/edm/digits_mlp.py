@@ -2,6 +2,9 @@
 
 jaxgen train --config=configs/edm/digits_mlp.py --workdir=runs/digits
 jaxgen evaluate --workdir=runs/digits --metrics=fd,prdc,nn
+
+Measured over seeds 0-2 (experiments/digits/quality.py): FDpix 0.062-0.066, precision 0.95-0.96, recall 0.91-0.92,
+coverage 0.93-0.94, median distance to the nearest training image 1.06-1.07, no copy; about 45 s of training on 2 cores.
 """
 
 from ml_collections import ConfigDict
