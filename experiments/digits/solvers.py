@@ -24,7 +24,7 @@ from jaxgen.parallel.batched import example_keys
 
 DETERMINISTIC = ("ddim", "heun", "dpmpp_2m")
 STOCHASTIC = ("ancestral", "predictor_corrector")
-BUDGETS = (5, 10, 20, 50, 100, 200, 500, 1000)
+BUDGETS = (5, 10, 20, 50, 100, 200, 1000)
 PATHS = 64
 
 
