@@ -2,6 +2,9 @@
 
 jaxgen train --config=configs/subvp/digits.py --workdir=runs/subvp_digits
 jaxgen likelihood --workdir=runs/subvp_digits --split=test --divergence=exact
+
+Measured over seeds 0-2 (experiments/digits/quality.py): 2.08-2.09 bits/dim on the 360 test images (Hutchinson); on the
+first 64 of them 2.12 with the exact divergence, 2.13 with Hutchinson's. About 2 min of training on 2 quiet cores.
 """
 
 from ml_collections import ConfigDict

@@ -2,6 +2,9 @@
 
 jaxgen train --config=configs/vp/digits.py --workdir=runs/vp_digits
 jaxgen likelihood --workdir=runs/vp_digits --split=test --divergence=exact
+
+Measured over seeds 0-2 (experiments/digits/quality.py): 2.03-2.04 bits/dim on the 360 test images (Hutchinson); on the
+first 64 of them 2.05 with the exact divergence, 2.06 with Hutchinson's. About 2 min of training on 2 quiet cores.
 """
 
 from ml_collections import ConfigDict

@@ -76,7 +76,7 @@ def main() -> None:
     for config, seeds in table.items():
         print(f"\n{config}, seeds 0..{options.seeds - 1}")
         for name in seeds[0]:
-            print(f"  {name:<24}" + "".join(f"{figures[name]:10.4f}" for figures in seeds))
+            print(f"  {name:<24}" + "".join(f"{figures[name]:10.4f}" for figures in seeds if name in figures))
 
 
 if __name__ == "__main__":
