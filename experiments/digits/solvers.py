@@ -26,6 +26,7 @@ DETERMINISTIC = ("ddim", "heun", "dpmpp_2m")
 STOCHASTIC = ("ancestral", "predictor_corrector")
 BUDGETS = (5, 10, 20, 50, 100, 200, 1000)
 PATHS = 64
+Curves = dict[str, tuple[list[int], list[float]]]  # solver -> (evaluations, values)
 
 
 def at(root: Path, solver: str, budget: int) -> Model:
@@ -63,8 +64,8 @@ def main() -> None:
     converged = solution(at(options.workdir, "heun", 1999), options.seed)
     reference = open_model(options.workdir)
     train = open_data(reference.run, reference.run.config.data.split).records[:]["x"]
-    distance: dict[str, tuple[list[int], list[float]]] = {}
-    quality: dict[str, tuple[list[int], list[float]]] = {}
+    distance: Curves = {}
+    quality: Curves = {}
     for solver in DETERMINISTIC + STOCHASTIC:
         for budget in BUDGETS:
             model = at(options.workdir, solver, budget)
@@ -81,15 +82,20 @@ def main() -> None:
     orders = {solver: order(*curve) for solver, curve in distance.items()}
     for solver, value in orders.items():
         print(f"{solver:<20} order {value:.2f}")
+    draw(options.out, distance, orders, quality)
+    summary = {"distance": distance, "order": orders, "FDpix": quality}
+    (options.out / "solvers.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def draw(out: Path, distance: Curves, orders: dict[str, float], quality: Curves) -> None:
+    """Both plots side by side, solvers.png."""
     left = plots.pixels(
         plots.nfe_curves(
             {f"{s} (order {orders[s]:.1f})": c for s, c in distance.items()}, "distance to the converged image"
         )
     )
     right = plots.pixels(plots.nfe_curves(quality, "FDpix of 1,000 samples"))
-    images.save(options.out / "solvers.png", np.concatenate([left, right], axis=1))
-    summary = {"distance": distance, "order": orders, "FDpix": quality}
-    (options.out / "solvers.json").write_text(json.dumps(summary, indent=1) + "\n")
+    images.save(out / "solvers.png", np.concatenate([left, right], axis=1))
 
 
 if __name__ == "__main__":

@@ -105,7 +105,10 @@ def nfe_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], label: str) ->
     with _axes() as (figure, axes):
         for name, (evaluations, values) in curves.items():
             axes.plot(evaluations, values, "o-", markersize=3, label=name)
-        ticks = sorted({int(e) for evaluations, _ in curves.values() for e in np.asarray(evaluations)})
+        ticks: list[int] = []
+        for count in sorted({int(e) for evaluations, _ in curves.values() for e in np.asarray(evaluations)}):
+            if not ticks or count >= 1.3 * ticks[-1]:  # closer ones would be written over each other
+                ticks.append(count)
         axes.set(xscale="log", yscale="log", xlabel="network evaluations for each sample", ylabel=label)
         axes.minorticks_off()
         _logarithmic(axes.yaxis)
