@@ -28,7 +28,8 @@ def test_loss_curve_draws_raw_values_and_skips_what_is_not_finite():
 
 def test_nfe_axis_names_the_evaluations_that_were_run():
     axes = plots.nfe_curves({"ddim": ([5, 20], [0.5, 0.2]), "heun": ([9, 19], [0.4, 0.06])}, "FDpix").axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["5", "9", "19", "20"]
+    # 20 would be written over 19.
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["5", "9", "19"]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
