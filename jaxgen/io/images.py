@@ -44,14 +44,6 @@ def grid(images: ArrayLike, columns: int | None = None, scale: int | None = None
     return np.pad(canvas, ((0, gap), (0, gap), (0, 0)), constant_values=128)
 
 
-def pairs(above: ArrayLike, below: ArrayLike, columns: int | None = None) -> np.ndarray:
-    """A `grid` whose every tile is an image of `above` with its partner of `below` under it, 6 pixels between pairs."""
-    above, below = np.asarray(above), np.asarray(below)
-    if above.shape != below.shape:
-        raise ValueError(f"both images of a pair must have one shape, got {above.shape} and {below.shape}.")
-    return grid(np.concatenate([above, below], axis=1), columns, gap=6)
-
-
 def frame_scales(trajectory: ArrayLike, low: float = -1.0, high: float = 1.0) -> np.ndarray:
     """max(1, rms_t / rms_T), [T]: how many times larger than the last frame each frame of [T, B, ...] is.
 

@@ -38,14 +38,6 @@ def test_grid_defaults_make_small_digits_visible():
     assert images.grid(np.zeros((2, 64, 64, 3), np.uint8)).shape == (66 + 2, 2 * 66 + 2, 3)
 
 
-def test_pairs_keep_partners_together():
-    above, below = np.full((3, 4, 4, 1), 10, np.uint8), np.full((3, 4, 4, 1), 200, np.uint8)
-    column = images.pairs(above, below, columns=3)[:, 10, 0]
-    assert [int(v) for v in column[[6, 53, 54, 101]]] == [10, 10, 200, 200]
-    with pytest.raises(ValueError, match="one shape"):
-        images.pairs(above, below[:2])
-
-
 def test_strip_runs_from_noise_to_image():
     """Row b, column t is frame t of sample b; first and last frame are shown, the last one unchanged."""
     rng = np.random.default_rng(0)
