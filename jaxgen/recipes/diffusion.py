@@ -196,8 +196,8 @@ def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple
     finish = invoke(names.FINISHES, config.finish, "finish")
     grid = invoke(names.GRIDS, config.grid, "grid")
     stepwise = isinstance(solver, Solver)
-    image = jax.ShapeDtypeStruct((1, *spec.shape), jnp.float32)
-    if finish is last_mean and stepwise and not isinstance(jax.eval_shape(solver.init, image), jax.ShapeDtypeStruct):
+    start = jax.ShapeDtypeStruct((1, *spec.shape), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.float32)
+    if finish is last_mean and stepwise and not isinstance(jax.eval_shape(solver.init, *start), jax.ShapeDtypeStruct):
         raise ValueError(
             f"sampling.finish=last_mean needs a solver that adds noise to a mean, such as ancestral, got "
             f"{config.solver.name}: take sampling.finish=clean."

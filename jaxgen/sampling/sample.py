@@ -16,12 +16,13 @@ Finish = Callable[[Denoiser, Memory, Array, Array, Any], Array]
 
 
 class Solver(NamedTuple):
-    """A method: init(x) -> memory; step(denoiser, memory, x, t [B], s [B], draw, cond) -> (x at s, memory), s <= t.
+    """A method: init(x, grid [n]) -> memory; step(denoiser, memory, x, t [B], s [B], draw, cond) -> (x at s, memory),
+    s <= t. Most methods need no more of the grid than the step they take; `init` sees all of it for those that do.
 
     `draws` is how many noises a step takes, `evaluations` how often it calls the network.
     """
 
-    init: Callable[[Array], Memory]
+    init: Callable[[Array, Array], Memory]
     step: Callable[[Denoiser, Memory, Array, Array, Array, Draw, Any], tuple[Array, Memory]]
     draws: int = 0
     evaluations: int = 1
@@ -79,7 +80,7 @@ def sample(
         return (x, memory), x if trajectory else None
 
     steps = jnp.arange(len(grid) - 1), grid[:-1], grid[1:]
-    (x, memory), path = jax.lax.scan(body, (x, solver.init(x)), steps)
+    (x, memory), path = jax.lax.scan(body, (x, solver.init(x, grid)), steps)
     x = finish(denoiser, memory, x, jnp.full(shape[:1], grid[-1]), cond)
     return (x, jnp.concatenate([start[None], path, x[None]])) if trajectory else x
 

@@ -17,7 +17,7 @@ from jaxgen.sampling.sample import Draw, Memory, Solver
 from jaxgen.sde import expand
 
 
-def nothing(x: Array) -> Memory:
+def nothing(x: Array, grid: Array) -> Memory:
     """No memory between steps."""
     return ()
 
@@ -60,7 +60,7 @@ def heun() -> Solver:
 def dpmpp_2m() -> Solver:
     """DPM-Solver++(2M): x0 extrapolated in log-SNR from this evaluation and the last (2211.01095 algorithm 2)."""
 
-    def init(x: Array) -> Memory:
+    def init(x: Array, grid: Array) -> Memory:
         return jnp.zeros_like(x), jnp.zeros_like(x, shape=x.shape[:1]), jnp.zeros((), bool)
 
     def step(

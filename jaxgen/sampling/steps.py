@@ -50,6 +50,11 @@ def _kernel(coefficients: Coefficients, sde: SDE, t: Array, s: Array) -> tuple[A
     return ratio, jnp.maximum(sigma_t**2 - (ratio * sigma_s) ** 2, 0), sigma_s**2, sigma_t**2
 
 
+def starting_mean(x: Array, grid: Array) -> Memory:
+    """Before the first step the mean is x itself."""
+    return x
+
+
 def _with_noise(mean: Array, std: Array, draw: Draw) -> tuple[Array, Memory]:
     return mean + expand(std, mean) * draw(0), mean
 
@@ -65,7 +70,7 @@ def euler_maruyama(stochasticity: float = 1.0, dt: float | None = None) -> Solve
         mean = x - expand(length, x) * reverse.drift(x, t)
         return _with_noise(mean, reverse.diffusion(t) * jnp.sqrt(length), draw)
 
-    return Solver(lambda x: x, step, draws=1)
+    return Solver(starting_mean, step, draws=1)
 
 
 def reverse_diffusion(stochasticity: float = 1.0, coefficients: Coefficients = exact) -> Solver:
@@ -80,7 +85,7 @@ def reverse_diffusion(stochasticity: float = 1.0, coefficients: Coefficients = e
         mean = expand(2 - ratio, x) * x + expand(pull, x) * den.score(x, t, cond)
         return _with_noise(mean, stochasticity * jnp.sqrt(variance), draw)
 
-    return Solver(lambda x: x, step, draws=1)
+    return Solver(starting_mean, step, draws=1)
 
 
 def small(v: Array, var_s: Array, var_t: Array) -> Array:
@@ -103,9 +108,9 @@ def ancestral(variance: Callable[[Array, Array, Array], Array] = small, coeffici
         mean = (x + expand(v, x) * den.score(x, t, cond)) / expand(ratio, x)
         return _with_noise(mean, jnp.sqrt(variance(v, var_s, var_t)), draw)
 
-    return Solver(lambda x: x, step, draws=1)
+    return Solver(starting_mean, step, draws=1)
 
 
 def stay() -> Solver:
     """x_s = x: no prediction, for runs of a corrector alone. Its mean is x itself."""
-    return Solver(lambda x: x, lambda den, memory, x, t, s, draw, cond: (x, x), evaluations=0)
+    return Solver(starting_mean, lambda den, memory, x, t, s, draw, cond: (x, x), evaluations=0)

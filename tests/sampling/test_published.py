@@ -56,7 +56,7 @@ def corrector(name, sde_name, n, steps, snr=0.16):
 
     scale = kept if sde_name == "vp" else one
     if name == "none":
-        return Solver(lambda x: (), lambda den, memory, x, t, s, draw, cond: (x, memory), evaluations=0)
+        return Solver(lambda x, grid: (), lambda den, memory, x, t, s, draw, cond: (x, memory), evaluations=0)
     if name == "langevin":
         return langevin(snr, steps, scale)
     return annealed_langevin(snr, steps, scale)
@@ -90,7 +90,7 @@ def test_single_steps(name, golden, x64):
         else:
             solver = corrector(method, name, N, int(variant[1:]))
             noise = data["corrector_z"]
-        moved, memory = solver.step(den, solver.init(x), x, t, t - 1 / N, lambda n, z=noise: jnp.asarray(z)[n], None)
+        moved, memory = solver.step(den, solver.init(x, t), x, t, t - 1 / N, lambda n, z=noise: jnp.asarray(z)[n], None)
         if output == "x":
             np.testing.assert_allclose(moved, data[key], rtol=1e-9, atol=1e-12, err_msg=key)
         elif kind == "pred":
