@@ -1,6 +1,7 @@
 """Eight simulated devices, a persistent compilation cache and float64 on request, for every test."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
@@ -21,6 +22,17 @@ def x64():
     """Everything inside the test runs in float64."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def jit():
+    """jax.jit without the optimizations that take most of the compile time of a tiny network on a CPU."""
+    options = {
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+        "xla_cpu_use_fusion_emitters": False,
+    }
+    return partial(jax.jit, compiler_options=options)
 
 
 @pytest.fixture

@@ -1,4 +1,10 @@
 from jaxgen.models.bind import bind as bind
 from jaxgen.models.mlp import MLP as MLP
+from jaxgen.models.refinenet.ncsnv1 import NCSNv1 as NCSNv1
+from jaxgen.models.refinenet.ncsnv2 import NCSNv2 as NCSNv2
+from jaxgen.models.refinenet.ncsnv2 import ncsnv2_128 as ncsnv2_128
+from jaxgen.models.refinenet.ncsnv2 import ncsnv2_256 as ncsnv2_256
+from jaxgen.models.unet.ddpm import DDPM as DDPM
 from jaxgen.models.unet.ncsnpp import NCSNpp as NCSNpp
 from jaxgen.models.unet.unet import UNet as UNet
+from jaxgen.models.wideresnet import WideResNet as WideResNet

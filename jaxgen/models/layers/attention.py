@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
@@ -24,10 +25,19 @@ class NIN(nn.Module):
         return x @ w + b
 
 
+def attention(q: Array, k: Array, v: Array) -> Array:
+    """softmax(q k^T / sqrt(d)) v over pixels, all [B, N, heads, d]. The softmax of jax.nn.dot_product_attention is
+    float32 whatever the input is; in float64 the formula is written out, so that it keeps its digits."""
+    if q.dtype != jnp.float64:
+        return jax.nn.dot_product_attention(q, k, v)
+    scores = jnp.einsum("bthd,bshd->bhts", q, k) * q.shape[-1] ** -0.5
+    return jnp.einsum("bhts,bshd->bthd", jax.nn.softmax(scores), v)
+
+
 class AttnBlockpp(nn.Module):
     """x + W_o softmax(q k^T / sqrt(d)) v with q, k, v = W_{q,k,v} norm(x) over all H W pixels.
 
-    x: [B, H, W, C]; heads must divide C. skip_rescale divides the sum by sqrt(2).
+    x: [B, H, W, C]; heads must divide C. skip_rescale divides the sum by sqrt(2); groups are those of the norm.
 
     Source: Vaswani et al. 2017, eq. (1); its place in an image network, Ho et al. 2020 (DDPM), appendix B.
     """
@@ -35,6 +45,7 @@ class AttnBlockpp(nn.Module):
     heads: int = 1
     skip_rescale: bool = False
     init_scale: float = 0.0
+    groups: int | None = None
     dtype: DTypeLike | None = None
 
     @nn.compact
@@ -42,8 +53,14 @@ class AttnBlockpp(nn.Module):
         b, h, w, c = x.shape
         if c % self.heads:
             raise ValueError(f"expected a number of heads that divides the {c} channels, got {self.heads}")
-        y = GroupNorm(self.dtype)(x)
+        y = GroupNorm(self.dtype, self.groups)(x)
         q, k, v = (NIN(c, dtype=self.dtype)(y).reshape(b, h * w, self.heads, -1) for _ in range(3))
-        y = jax.nn.dot_product_attention(q, k, v).reshape(b, h, w, c)
+        y = attention(q, k, v).reshape(b, h, w, c)
         y = x + NIN(c, self.init_scale, dtype=self.dtype)(y)
         return y * 0.5**0.5 if self.skip_rescale else y
+
+
+class AttnBlock(AttnBlockpp):
+    """The attention of DDPM, whose norm always has 32 groups."""
+
+    groups: int | None = 32

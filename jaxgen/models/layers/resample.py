@@ -1,4 +1,5 @@
-"""Resampling of NHWC images by a factor of two: FIR filters, alone or fused with a convolution, and naive.
+"""Resampling of NHWC images by a factor of two: FIR filters, alone or fused with a convolution, and naive; and
+bilinear to any size.
 
 A FIR filter is separable and given by its taps along one axis. It is a sum of shifted slices, which XLA fuses
 into one pass; as a depthwise convolution it is ten to a hundred times slower on a CPU.
@@ -11,6 +12,7 @@ import functools
 import operator
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -86,6 +88,22 @@ def mean_downsample(x: Array) -> Array:
     """The mean of every 2x2 block: [B, H, W, C] -> [B, H/2, W/2, C]."""
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+def bilinear_resize(x: Array, height: int, width: int, align_corners: bool = True) -> Array:
+    """[B, H, W, C] -> [B, height, width, C], by linear interpolation along both axes; for enlarging.
+
+    align_corners: output i lies at i (H - 1) / (height - 1), so that the corners coincide; otherwise at
+    (i + 1/2) H / height - 1/2, so that the borders do.
+    """
+    shape = (x.shape[0], height, width, x.shape[3])
+    scales, shifts = [], []
+    for old, new in zip(x.shape[1:3], (height, width), strict=True):
+        corners = align_corners and old > 1
+        scales.append((new - 1) / (old - 1) if corners else new / old)
+        shifts.append(0.5 * (1 - scales[-1]) if corners else 0.0)
+    scale, shift = (jnp.asarray(a, jnp.promote_types(x.dtype, jnp.float32)) for a in (scales, shifts))
+    return jax.image.scale_and_translate(x, shape, (1, 2), scale, shift, "linear", antialias=False)
 
 
 def check_divisible(x: Array, levels: int) -> None:

@@ -1,4 +1,4 @@
-"""The building blocks of NCSN++ and DDPM++: residual blocks, resamplers and the combination of pyramids.
+"""The building blocks of DDPM, DDPM++ and NCSN++: residual blocks, resamplers and the combination of pyramids.
 
 Class names are the names of the published parameter trees. Source: Song et al. 2021, "Score-Based Generative
 Modeling through Stochastic Differential Equations", appendix H.
@@ -102,7 +102,7 @@ class ResidualBlock(nn.Module):
     """skip(x) + conv(drop(act(norm(conv(resample(act(norm(x)))) + W act(temb))))): the body of both blocks.
 
     x: [B, H, W, C]; temb: [B, E] or None; keys: [B] dropout keys or None. resample, where given, acts on both
-    branches. Returns [B, H', W', features].
+    branches; groups are those of the norms. Returns [B, H', W', features].
     """
 
     features: int
@@ -111,28 +111,35 @@ class ResidualBlock(nn.Module):
     skip_rescale: bool = False
     init_scale: float = 0.0
     resample: Callable[[Array], Array] | None = None
+    groups: int | None = None
     dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: Array, temb: Array | None = None, keys: Array | None = None) -> Array:
-        h = self.act(GroupNorm(self.dtype)(x))
+        h = self.act(GroupNorm(self.dtype, self.groups)(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = conv(self.features, dtype=self.dtype)(h)
         if temb is not None:
             bias = nn.Dense(self.features, kernel_init=fan_avg(), dtype=self.dtype)(self.act(temb))
             h += bias[:, None, None, :]
-        h = self.act(GroupNorm(self.dtype)(h))
+        h = self.act(GroupNorm(self.dtype, self.groups)(h))
         h = Dropout(self.dropout)(h, keys)
         h = conv(self.features, init_scale=self.init_scale, dtype=self.dtype)(h)
         return add_skip(self.shortcut(x), h, self.skip_rescale)
 
 
 class ResnetBlockDDPMpp(ResidualBlock):
-    """The residual block of DDPM, whose skip is a linear map where the number of channels changes."""
+    """The residual block of DDPM++, whose skip is a linear map where the number of channels changes."""
 
     def shortcut(self, x: Array) -> Array:
         return x if x.shape[-1] == self.features else NIN(self.features, dtype=self.dtype)(x)
+
+
+class ResnetBlockDDPM(ResnetBlockDDPMpp):
+    """The same block as DDPM has it: its norms always have 32 groups."""
+
+    groups: int | None = 32
 
 
 class ResnetBlockBigGANpp(ResidualBlock):

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxgen.models.layers.attention import AttnBlockpp
 from jaxgen.models.layers.embeddings import ClassEmbedding, GaussianFourierProjection, positional_embedding
 from jaxgen.models.layers.initializers import fan_avg
+from jaxgen.models.layers.noise_levels import level_at
 from jaxgen.models.layers.norm import GroupNorm
 from jaxgen.models.layers.resample import (
     check_divisible,
@@ -93,7 +94,7 @@ class NCSNpp(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
-        self._check(x, cond)
+        self._check(x, t, cond)
         act, dtype, out_channels = self.nonlinearity, self.dtype, self.out_channels or x.shape[-1]
         biggan = self.resblock_type == "biggan"
         widths = [self.channels * m for m in self.ch_mult]
@@ -182,19 +183,17 @@ class NCSNpp(nn.Module):
         return sum(terms[1:], terms[0]) if terms else None
 
     def _sigma(self, t: Array) -> Array:
-        if self.embedding_type == "fourier":
-            return t
-        return jnp.asarray(self.sigmas, jnp.float32)[t.astype(jnp.int32)]
+        return t if self.embedding_type == "fourier" else level_at(self.sigmas, t, "NCSNpp")
 
-    def _check(self, x: Array, cond: Array | None) -> None:
+    def _check(self, x: Array, t: Array, cond: Array | None) -> None:
         check_divisible(x, len(self.ch_mult))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"expected {name} to be one of {choices}, got {getattr(self, name)!r}")
-        if self.scale_by_sigma and self.embedding_type == "positional" and self.sigmas is None:
+        if self.embedding_type == "fourier" and not jnp.issubdtype(t.dtype, jnp.floating):
             raise ValueError(
-                "scale_by_sigma with a positional embedding needs the noise levels that the labels index: "
-                "pass sigmas, descending"
+                f"NCSNpp with a Fourier embedding is told the noise level (float), got {t.dtype}: use "
+                "loss.label=noise_level, or embedding_type='positional' for an index"
             )
         if cond is not None and not self.num_classes:
             raise ValueError("a condition came to a network without classes; build it with num_classes > 0")

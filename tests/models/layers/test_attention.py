@@ -5,24 +5,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.models.layers.attention import AttnBlockpp
+from jaxgen.models.layers.attention import AttnBlockpp, attention
 
 LEAVES = {"weight": "scale", "bias": "bias", "W": "W", "b": "b"}
 
 
 @pytest.mark.parametrize("case, skip_rescale", [("attnpp", True), ("attnpp_noskip", False)])
 def test_attention_is_the_published_one(case, skip_rescale, golden, x64, jit):
-    """Another scale, normalization or order of q, k, v makes published weights useless.
-
-    The softmax of jax.nn.dot_product_attention is float32 for any input, hence the bound.
-    """
+    """Another scale, normalization or order of q, k, v makes published weights useless; float64 keeps its digits."""
     data = golden("layers")
     params: dict[str, dict] = {}
     for name in (name for name in data if name.startswith(f"{case}/param/")):
         module, leaf = name.rsplit("/", 1)[-1].split(".")
         params.setdefault(module, {})[LEAVES[leaf]] = data[name]
     y = jit(AttnBlockpp(skip_rescale=skip_rescale).apply)({"params": params}, jnp.asarray(data[f"{case}/x"]))
-    np.testing.assert_allclose(y, data[f"{case}/out"], rtol=0, atol=5e-7)
+    np.testing.assert_allclose(y, data[f"{case}/out"], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.usefixtures("x64")
+def test_float32_attention_is_that_of_float64():
+    """The two ways in which attention is formed must not drift apart."""
+    q, k, v = (3 * jax.random.normal(key, (2, 5, 2, 4)) for key in jax.random.split(jax.random.key(0), 3))
+    single = attention(*(a.astype(jnp.float32) for a in (q, k, v)))
+    assert single.dtype == jnp.float32
+    np.testing.assert_allclose(single, attention(q, k, v), atol=2e-6)
 
 
 def test_heads_attend_separately(jit):

@@ -1,0 +1,218 @@
+"""Inception-v3 as frozen on 5 December 2015: the network of the FID and of the Inception Score.
+
+    x [B, 299, 299, 3] in [-1, 1] -> Activations: pooled features at four depths, and logits
+
+The TensorFlow graph differs from the network of Szegedy et al. 2016, "Rethinking the Inception Architecture for
+Computer Vision", figures 5 to 7, in that average pools leave the border out of their mean, the last block pools by
+maximum, and there are 1008 classes. For inference only: batch normalization is folded into the convolutions by
+`parameters`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.lax import Precision
+
+from jaxgen.models.layers.conv import Conv
+
+BATCH_NORM_EPSILON = 1e-3
+SIDE = 299
+
+
+class Activations(NamedTuple):
+    """Means over the pixels after the first and second pooling, block 6e and block 7c; what sFID compares; logits.
+
+    `spatial` is the first 7 channels of block 6d, [B, 17, 17, 7] flattened. `logits` are without the bias of the last
+    layer, as the graph has them.
+    """
+
+    pool64: Array
+    pool192: Array
+    pool768: Array
+    pool2048: Array
+    spatial: Array
+    logits: Array
+
+
+def convolve(
+    x: Array, name: str, features: int, kernel: tuple[int, int] = (1, 1), stride: int = 1, padding: str = "SAME"
+) -> Array:
+    """relu(w * x + b)"""
+    return nn.relu(Conv(features, kernel, stride, padding, precision=Precision.HIGHEST, name=name)(x))
+
+
+def convolve_inside(x: Array, name: str, features: int, stride: int = 1) -> Array:
+    """relu(w * x + b), w 3x3, where all of w lies inside the image."""
+    return convolve(x, name, features, (3, 3), stride, "VALID")
+
+
+def mean_pool(x: Array) -> Array:
+    """Mean over those of the 3x3 neighbours that are in the image."""
+    return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
+
+
+def max_pool(x: Array) -> Array:
+    """Maximum over the 3x3 neighbours that are in the image."""
+    return nn.max_pool(x, (3, 3), padding="SAME")
+
+
+def halve(x: Array) -> Array:
+    """Maximum over 3x3 pixels at every second one."""
+    return nn.max_pool(x, (3, 3), (2, 2))
+
+
+def join(*branches: Array) -> Array:
+    """Branches side by side on the channel axis."""
+    return jnp.concatenate(branches, axis=-1)
+
+
+class BlockA(nn.Module):
+    """35x35: 1x1, 5x5, twice 3x3 and pooled branches; 224 + `pooled` channels."""
+
+    pooled: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        five = convolve(x, "branch5x5_1", 48)
+        five = convolve(five, "branch5x5_2", 64, (5, 5))
+        three = convolve(x, "branch3x3dbl_1", 64)
+        three = convolve(three, "branch3x3dbl_2", 96, (3, 3))
+        three = convolve(three, "branch3x3dbl_3", 96, (3, 3))
+        pooled = convolve(mean_pool(x), "branch_pool", self.pooled)
+        return join(convolve(x, "branch1x1", 64), five, three, pooled)
+
+
+class BlockB(nn.Module):
+    """35x35 -> 17x17; 480 channels more."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        three = convolve(x, "branch3x3dbl_1", 64)
+        three = convolve(three, "branch3x3dbl_2", 96, (3, 3))
+        three = convolve_inside(three, "branch3x3dbl_3", 96, stride=2)
+        return join(convolve_inside(x, "branch3x3", 384, stride=2), three, halve(x))
+
+
+class BlockC(nn.Module):
+    """17x17: 7x7 convolutions as rows and columns, `inner` channels between them; 768 channels."""
+
+    inner: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        seven = convolve(x, "branch7x7_1", self.inner)
+        seven = convolve(seven, "branch7x7_2", self.inner, (1, 7))
+        seven = convolve(seven, "branch7x7_3", 192, (7, 1))
+        twice = convolve(x, "branch7x7dbl_1", self.inner)
+        twice = convolve(twice, "branch7x7dbl_2", self.inner, (7, 1))
+        twice = convolve(twice, "branch7x7dbl_3", self.inner, (1, 7))
+        twice = convolve(twice, "branch7x7dbl_4", self.inner, (7, 1))
+        twice = convolve(twice, "branch7x7dbl_5", 192, (1, 7))
+        return join(convolve(x, "branch1x1", 192), seven, twice, convolve(mean_pool(x), "branch_pool", 192))
+
+
+class BlockD(nn.Module):
+    """17x17 -> 8x8; 512 channels more."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        three = convolve(x, "branch3x3_1", 192)
+        three = convolve_inside(three, "branch3x3_2", 320, stride=2)
+        seven = convolve(x, "branch7x7x3_1", 192)
+        seven = convolve(seven, "branch7x7x3_2", 192, (1, 7))
+        seven = convolve(seven, "branch7x7x3_3", 192, (7, 1))
+        seven = convolve_inside(seven, "branch7x7x3_4", 192, stride=2)
+        return join(three, seven, halve(x))
+
+
+class BlockE(nn.Module):
+    """8x8: 3x3 convolutions as a row beside a column; 2048 channels. `largest` pools by maximum instead of mean."""
+
+    largest: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        def crossed(y: Array, name: str) -> Array:
+            return join(convolve(y, f"{name}a", 384, (1, 3)), convolve(y, f"{name}b", 384, (3, 1)))
+
+        three = crossed(convolve(x, "branch3x3_1", 384), "branch3x3_2")
+        twice = convolve(x, "branch3x3dbl_1", 448)
+        twice = crossed(convolve(twice, "branch3x3dbl_2", 384, (3, 3)), "branch3x3dbl_3")
+        pooled = convolve(max_pool(x) if self.largest else mean_pool(x), "branch_pool", 192)
+        return join(convolve(x, "branch1x1", 320), three, twice, pooled)
+
+
+class InceptionV3(nn.Module):
+    """x [B, 299, 299, 3] = (pixel - 128) / 128 -> Activations, float32 at the highest matmul precision."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Activations:
+        def pixel_mean(x: Array) -> Array:
+            return x.mean((1, 2))
+
+        x = convolve_inside(x, "Conv2d_1a_3x3", 32, stride=2)
+        x = convolve_inside(x, "Conv2d_2a_3x3", 32)
+        x = halve(convolve(x, "Conv2d_2b_3x3", 64, (3, 3)))
+        pool64 = pixel_mean(x)
+        x = convolve(x, "Conv2d_3b_1x1", 80)
+        x = halve(convolve_inside(x, "Conv2d_4a_3x3", 192))
+        pool192 = pixel_mean(x)
+        x = BlockA(32, name="Mixed_5b")(x)
+        x = BlockA(64, name="Mixed_5c")(x)
+        x = BlockA(64, name="Mixed_5d")(x)
+        x = BlockB(name="Mixed_6a")(x)
+        x = BlockC(128, name="Mixed_6b")(x)
+        x = BlockC(160, name="Mixed_6c")(x)
+        x = BlockC(160, name="Mixed_6d")(x)
+        spatial = x[..., :7].reshape(len(x), -1)
+        x = BlockC(192, name="Mixed_6e")(x)
+        pool768 = pixel_mean(x)
+        x = BlockD(name="Mixed_7a")(x)
+        x = BlockE(name="Mixed_7b")(x)
+        x = BlockE(largest=True, name="Mixed_7c")(x)
+        pool2048 = pixel_mean(x)
+        logits = nn.Dense(1008, use_bias=False, precision=Precision.HIGHEST, name="fc")(pool2048)
+        return Activations(pool64, pool192, pool768, pool2048, spatial, logits)
+
+
+def parameters(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The parameters of `InceptionV3` out of its published PyTorch state dict, {"Mixed_5b.branch1x1.conv.weight": ...}.
+
+        w' = w g,  b' = b - mean g,  g = scale / sqrt(var + 1e-3)
+
+    folds each batch normalization into its convolution, in float64. The bias of the last layer is left out. Raises
+    ValueError where an array is missing, of another shape or not of this network.
+    """
+    used = {"fc.bias"} | {name for name in state if str(name).endswith(".num_batches_tracked")}
+
+    def take(name: str, *shape: int) -> np.ndarray:
+        if name not in state or np.shape(state[name]) != shape:
+            found = f"has shape {np.shape(state[name])}, not {shape}" if name in state else "is missing"
+            raise ValueError(f"expected the weights of FID's Inception network, but {name} {found}: take its file.")
+        used.add(name)
+        return np.asarray(state[name], np.float64)
+
+    def folded(name: str, *kernel: int) -> dict[str, np.ndarray]:
+        *window, inputs, features = kernel
+        leaves = ("weight", "bias", "running_mean", "running_var")
+        scale, bias, mean, variance = (take(f"{name}.bn.{leaf}", features) for leaf in leaves)
+        gain = scale / np.sqrt(variance + BATCH_NORM_EPSILON)
+        weight = take(f"{name}.conv.weight", features, inputs, *window).transpose(2, 3, 1, 0)
+        return {"kernel": (weight * gain).astype(np.float32), "bias": (bias - mean * gain).astype(np.float32)}
+
+    def arrays(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
+        if "kernel" not in part:
+            return {key: arrays(f"{name}.{key}".lstrip("."), below) for key, below in part.items()}
+        shape = part["kernel"].shape
+        return folded(name, *shape) if "bias" in part else {"kernel": np.float32(take("fc.weight", *shape[::-1]).T)}
+
+    image = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
+    params = arrays("", jax.eval_shape(InceptionV3().init, jax.random.key(0), image)["params"])
+    if other := sorted(map(str, state.keys() - used)):
+        raise ValueError(f"expected the weights of FID's Inception network, but it has no {other[0]}: take its file.")
+    return {"params": params}
