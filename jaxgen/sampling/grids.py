@@ -25,9 +25,17 @@ def _snap(sde: SDE, times: Array) -> Array:
     return table[jnp.clip(falling, n - 1 - jnp.arange(n), size - 1 - jnp.arange(n))]
 
 
-def uniform(sde: SDE, n: int) -> Array:
-    """Equal steps of time (2011.13456 appendix F)."""
-    return _snap(sde, jnp.linspace(sde.t1, sde.t0, n))
+def nearest(sde: SDE, times: Array) -> Array:
+    """The nearest times of a discretized process; on a continuous one, the times themselves."""
+    if sde.grid is None:
+        return times
+    table = jnp.asarray(sde.grid, times.dtype)
+    return table[jnp.argmin(jnp.abs(times[..., None] - table), axis=-1)]
+
+
+def uniform(sde: SDE, n: int, end: float | None = None) -> Array:
+    """Equal steps of time down to `end` (default: t0) (2011.13456 appendix F)."""
+    return _snap(sde, jnp.linspace(sde.t1, sde.t0 if end is None else end, n))
 
 
 def quadratic(sde: SDE, n: int) -> Array:
@@ -66,3 +74,12 @@ def indices(sde: SDE, n: int) -> Array:
 def _at(sde: SDE, log_snr: Array) -> Array:
     """The times of the given log-SNRs, with the end points exact."""
     return sde.time_at(log_snr).at[0].set(sde.t1).at[-1].set(sde.t0)
+
+
+def refine(sde: SDE, grid: Array, parts: int = 2) -> Array:
+    """`grid` [n] with every step cut into `parts` equal steps of log snr, for the stages of singlestep solvers. On a
+    discretized process they are moved to its times. -> [parts (n - 1) + 1]."""
+    log_snr = sde.log_snr(grid)
+    weights = jnp.arange(1, parts) / parts
+    between = sde.time_at(log_snr[:-1, None] + weights * jnp.diff(log_snr)[:, None])
+    return _snap(sde, jnp.append(jnp.concatenate([grid[:-1, None], between], axis=1), grid[-1]))

@@ -86,5 +86,9 @@ def corrector_predictor(corrector: Solver, predictor: Solver) -> Solver:
 
 def _pair(predictor: Solver, corrector: Solver, step: Callable[..., tuple[Array, Memory]]) -> Solver:
     return Solver(
-        predictor.init, step, predictor.draws + corrector.draws, predictor.evaluations + corrector.evaluations
+        predictor.init,
+        step,
+        predictor.draws + corrector.draws,
+        predictor.evaluations + corrector.evaluations,
+        predictor.warm_up + corrector.warm_up,
     )

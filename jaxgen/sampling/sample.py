@@ -19,13 +19,15 @@ class Solver(NamedTuple):
     """A method: init(x, grid [n]) -> memory; step(denoiser, memory, x, t [B], s [B], draw, cond) -> (x at s, memory),
     s <= t. Most methods need no more of the grid than the step they take; `init` sees all of it for those that do.
 
-    `draws` is how many noises a step takes, `evaluations` how often it calls the network.
+    `draws` is how many noises a step takes, `evaluations` how often it calls the network; `warm_up` counts what the
+    first steps of a run need beyond that.
     """
 
     init: Callable[[Array, Array], Memory]
     step: Callable[[Denoiser, Memory, Array, Array, Array, Draw, Any], tuple[Array, Memory]]
     draws: int = 0
     evaluations: int = 1
+    warm_up: int = 0
 
 
 def clean(denoiser: Denoiser, memory: Memory, x: Array, t: Array, cond: Any) -> Array:
@@ -87,4 +89,4 @@ def sample(
 
 def evaluations(solver: Solver, n: int, finish: Finish = clean) -> int:
     """How often `sample` calls the network on a grid of n times."""
-    return (n - 1) * solver.evaluations + (finish is clean)
+    return (n - 1) * solver.evaluations + solver.warm_up + (finish is clean)

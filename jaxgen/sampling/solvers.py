@@ -6,15 +6,16 @@ A solver says only from which evaluations, and in which prediction, it forms the
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.denoiser import Denoiser
-from jaxgen.prediction import EPS, X0, decode
+from jaxgen.prediction import EPS, decode
+from jaxgen.sampling.grids import nearest
 from jaxgen.sampling.sample import Draw, Memory, Solver
-from jaxgen.sde import expand
+from jaxgen.sde import SDE, expand
 
 
 def nothing(x: Array, grid: Array) -> Memory:
@@ -27,21 +28,82 @@ def encode_at(denoiser: Denoiser, x0: Array, eps: Array, s: Array) -> Array:
     return expand(denoiser.sde.alpha(s), x0) * x0 + expand(denoiser.sde.sigma(s), x0) * eps
 
 
+Split = Callable[[SDE, Array, Array], tuple[Array, Array]]  # (sde, t, s) -> (down, up), down^2 + up^2 = sigma_s^2
+
+
+def posterior_split(eta: float) -> Split | None:
+    """up = eta times the posterior standard deviation of x_s (2010.02502 eq. 16), also k-diffusion's "ancestral"."""
+
+    def split(sde: SDE, t: Array, s: Array) -> tuple[Array, Array]:
+        up = eta * jnp.sqrt(sde.transition(s, t)[1]) * sde.sigma(s) / sde.sigma(t)
+        return jnp.sqrt(jnp.maximum(jnp.square(sde.sigma(s)) - jnp.square(up), 0)), up
+
+    return split if eta else None
+
+
+def path_split(eta: float) -> Split | None:
+    """down = sigma_s e^{-eta h}, h the rise of log(alpha/sigma): the reverse SDE with eta times its noise's variance
+    (2211.01095 eq. 18; k-diffusion's eta). At eta = 1 the same as `posterior_split`."""
+
+    def split(sde: SDE, t: Array, s: Array) -> tuple[Array, Array]:
+        sigma, kept = sde.sigma(s), 0.5 * eta * (sde.log_snr(s) - sde.log_snr(t))
+        return sigma * jnp.exp(-kept), sigma * jnp.sqrt(-jnp.expm1(-2 * kept))
+
+    return split if eta else None
+
+
+def encode_noisily(
+    den: Denoiser, x0: Array, eps: Array, t: Array, s: Array, split: Split | None, noise: Callable[[], Array]
+) -> Array:
+    """alpha_s x0 + down eps + up z; without a split alpha_s x0 + sigma_s eps."""
+    if split is None:
+        return encode_at(den, x0, eps, s)
+    down, up = split(den.sde, t, s)
+    return expand(den.sde.alpha(s), x0) * x0 + expand(down, x0) * eps + expand(up, x0) * noise()
+
+
 def ddim(eta: float = 0.0) -> Solver:
     """x_s = alpha_s x0 + sqrt(sigma_s^2 - up^2) eps + up z, up = eta times the posterior standard deviation
-    (2010.02502 eq. 12, 16). eta = 0 is deterministic, eta = 1 ancestral sampling."""
+    (2010.02502 eq. 12, 16). eta = 0 is deterministic, eta = 1 ancestral sampling. The first-order method of every
+    family of solvers: Euler's in sigma/alpha, DPM-Solver-1."""
+    split = posterior_split(eta)
 
     def step(
         den: Denoiser, memory: Memory, x: Array, t: Array, s: Array, draw: Draw, cond: Any
     ) -> tuple[Array, Memory]:
-        x0, eps = den.estimate(x, t, cond)
-        if not eta:
-            return encode_at(den, x0, eps, s), memory
-        up = eta * den.sde.posterior(x0, x, t, s)[1]
-        down = jnp.sqrt(jnp.maximum(jnp.square(den.sde.sigma(s)) - jnp.square(up), 0))
-        return expand(den.sde.alpha(s), x) * x0 + expand(down, x) * eps + expand(up, x) * draw(0), memory
+        return encode_noisily(den, *den.estimate(x, t, cond), t, s, split, lambda: draw(0)), memory
 
-    return Solver(nothing, step, draws=int(eta > 0))
+    return Solver(nothing, step, draws=int(split is not None))
+
+
+class Tableau(NamedTuple):
+    """A Runge-Kutta method: for every later stage (how far along the step, weights of the stages before), and the
+    weights of all stages in the end."""
+
+    stages: tuple[tuple[float, tuple[float, ...]], ...]
+    weights: tuple[float, ...]
+
+
+HEUN = Tableau(((1.0, (1.0,)),), (1 / 2, 1 / 2))
+RK4 = Tableau(
+    ((1 / 2, (1.0,)), (1 / 2, (0.0, 1.0)), (1.0, (0.0, 0.0, 1.0))),
+    (1 / 6, 1 / 3, 1 / 3, 1 / 6),
+)
+
+
+def runge_kutta(den: Denoiser, tableau: Tableau, eps: Array, x: Array, t: Array, s: Array, cond: Any) -> Array:
+    """x_s from eps at t and at the stages of `tableau`, each reached from t with the weighted eps of those before
+    (2202.09778 eq. 10). On a discretized process a stage between t and s is moved to the nearest of its times."""
+
+    def moved(weights: tuple[float, ...], s: Array) -> Array:
+        mean = sum((weight * stage for weight, stage in zip(weights, stages, strict=True)), jnp.zeros_like(x))
+        return encode_at(den, *decode(den.sde, EPS, mean, x, t), s)
+
+    stages = [eps]
+    for along, weights in tableau.stages:
+        at = s if along == 1 else nearest(den.sde, t + along * (s - t))
+        stages.append(den.eps(moved(weights, at), at, cond))
+    return moved(tableau.weights, s)
 
 
 def heun() -> Solver:
@@ -50,31 +112,9 @@ def heun() -> Solver:
     def step(
         den: Denoiser, memory: Memory, x: Array, t: Array, s: Array, draw: Draw, cond: Any
     ) -> tuple[Array, Memory]:
-        x0, eps = den.estimate(x, t, cond)
-        ahead = den.eps(encode_at(den, x0, eps, s), s, cond)
-        return encode_at(den, *decode(den.sde, EPS, 0.5 * (eps + ahead), x, t), s), memory
+        return runge_kutta(den, HEUN, den.eps(x, t, cond), x, t, s, cond), memory
 
     return Solver(nothing, step, evaluations=2)
-
-
-def dpmpp_2m() -> Solver:
-    """DPM-Solver++(2M): x0 extrapolated in log-SNR from this evaluation and the last (2211.01095 algorithm 2)."""
-
-    def init(x: Array, grid: Array) -> Memory:
-        return jnp.zeros_like(x), jnp.zeros_like(x, shape=x.shape[:1]), jnp.zeros((), bool)
-
-    def step(
-        den: Denoiser, memory: Memory, x: Array, t: Array, s: Array, draw: Draw, cond: Any
-    ) -> tuple[Array, Memory]:
-        before, lambda_before, started = memory
-        x0 = den.x0(x, t, cond)
-        lambda_t, lambda_s = den.sde.log_snr(t), den.sde.log_snr(s)
-        last = jnp.where(started, lambda_t - lambda_before, 1)
-        slope = jnp.where(started, 0.5 * (lambda_s - lambda_t) / last, 0)
-        ahead = x0 + expand(slope, x) * (x0 - before)
-        return encode_at(den, *decode(den.sde, X0, ahead, x, t), s), (x0, lambda_t, jnp.ones((), bool))
-
-    return Solver(init, step)
 
 
 def churn(gamma: float, low: float = 0.0, high: float = float("inf"), scale: float = 1.0) -> Callable[[Solver], Solver]:

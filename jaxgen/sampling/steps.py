@@ -24,11 +24,12 @@ def exact(sde: SDE, t: Array, s: Array) -> tuple[Array, Array, Array, Array]:
 
 def truncated_index(table: SDE) -> Coefficients:
     """Those of the grid points i = trunc(t (N - 1)) and i - 1 of `table`, with clean data before the first, whatever s
-    is: how score_sde's predictors read their tables."""
+    is: how score_sde's predictors read their tables. Raises ValueError if `table` is in continuous time."""
+    grid = grid_of(table)
 
     def coefficients(sde: SDE, t: Array, s: Array) -> tuple[Array, Array, Array, Array]:
         index = table_index(table, t)
-        times = jnp.asarray(grid_of(table), t.dtype)
+        times = jnp.asarray(grid, t.dtype)
         here, before = times[index], times[jnp.maximum(index - 1, 0)]
         first = index == 0
         alpha_s = jnp.where(first, 1, table.alpha(before))
