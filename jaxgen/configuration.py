@@ -29,15 +29,17 @@ def default() -> ConfigDict:
     config = ConfigDict(
         {
             "seed": 0,
+            "family": "diffusion",  # or "classifier", of noisy images, which guides a diffusion model
             "data": {
                 "dataset": "digits",  # embedded: digits, emoji32; a tfds name; or a folder of images
                 "data_dir": None,  # where tfds keeps prepared data
+                "center_crop": None,  # cut out the central square of this many pixels a side, before image_size
                 "image_size": None,  # crop and resize to this many pixels a side
                 "split": "train",
                 "test_split": "test",
                 "flip": False,  # random left-right mirroring
                 "crop": 0,  # random shifts by up to this many pixels, over reflected borders
-                "conditional": False,  # the network is told the class
+                "conditional": False,  # the network is told the class; a classifier learns it
                 "dequantize": False,  # add U[0, 1) to the integer levels, anew at every step
                 "space": call("linear"),  # from levels to model space
                 "center": False,  # remove the mean of every pixel
@@ -119,7 +121,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> ConfigDict:
     if not path.is_file():
         raise ValueError(f"expected a configuration file at {path}, found none: correct --config.")
     try:
-        config = runpy.run_path(str(path))["get_config"]()
+        config = configuration_of(path)
     except KeyError as error:
         if error.args == ("get_config",):
             raise ValueError(f"{path} must define get_config(), which returns the configuration.") from error
@@ -129,6 +131,17 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> ConfigDict:
     if not isinstance(config, ConfigDict):
         raise ValueError(f"get_config() of {path} must return a ConfigDict, got {type(config).__name__}.")
     return override(complete(config), overrides)
+
+
+def configuration_of(path: Path) -> Any:
+    """What get_config() of the file `path` returns."""
+    return runpy.run_path(str(path))["get_config"]()
+
+
+def derive(file: str, base: str) -> ConfigDict:
+    """The configuration of the file `base`, relative to the folder of the file that derives its own from it:
+    derive(__file__, "../ve/digits.py")."""
+    return configuration_of(Path(file).parent / base)
 
 
 def broken(path: Path, error: Exception) -> ValueError:

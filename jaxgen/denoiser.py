@@ -45,11 +45,16 @@ def quarter_log_sigma(sde: SDE, t: Array) -> Array:
     return -sde.log_snr(t) / 8
 
 
+def fractional_index(sde: SDE, t: Array) -> Array:
+    """The place of t on the grid, 0 .. N-1, as a fraction between grid times: what score_sde tells VP models that were
+    trained on a table. Only for networks that embed it (2011.13456 table 4, "linear interpolation")."""
+    grid = grid_of(sde)
+    return (t - float(grid[0])) * float((len(grid) - 1) / (grid[-1] - grid[0]))
+
+
 def grid_index(sde: SDE, t: Array) -> Array:
     """The index i in 0..N-1 of the nearest grid time, int32, as discrete-time models are told."""
-    grid = grid_of(sde)
-    step = (grid[-1] - grid[0]) / (len(grid) - 1)
-    return jnp.round((t - grid[0]) / step).astype(jnp.int32)
+    return jnp.round(fractional_index(sde, t)).astype(jnp.int32)
 
 
 def reversed_index(sde: SDE, t: Array) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, complete, default, differences, expect, load, override, plain
+from jaxgen.configuration import call, complete, default, derive, differences, expect, load, override, plain
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").rglob("*.py"))
 
@@ -82,3 +82,18 @@ def test_types(kind, good, bad):
     for value in bad:
         with pytest.raises(ValueError, match="key must be .*, got"):
             expect("key", kind, value)
+
+
+def test_a_configuration_derives_from_another_file(tmp_path):
+    """Breaks if runs that share their values must repeat them, or a mistake in the base is blamed on nothing."""
+    (tmp_path / "base").mkdir()
+    head = "from jaxgen.configuration import call, default, derive\n\n\ndef get_config():\n"
+    (tmp_path / "base" / "a.py").write_text(f"{head}    config = default()\n    config.seed = 3\n    return config\n")
+    lines = '    config = derive(__file__, "base/a.py")\n    config.model = call("mlp", width=7)\n    return config\n'
+    (tmp_path / "b.py").write_text(head + lines)
+    config = load(tmp_path / "b.py", ["data.flip=True"])
+    assert (config.seed, config.model.width, config.data.flip) == (3, 7, True)
+    assert derive(str(tmp_path / "b.py"), "b.py").seed == 3
+    (tmp_path / "base" / "a.py").unlink()
+    with pytest.raises(ValueError, match="b.py line 5 is not a valid configuration: FileNotFoundError"):
+        load(tmp_path / "b.py")

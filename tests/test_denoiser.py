@@ -9,6 +9,7 @@ from processes import SDES, times
 
 from jaxgen.denoiser import (
     denoiser,
+    fractional_index,
     grid_index,
     level_posterior,
     noise_level,
@@ -88,6 +89,10 @@ def test_grid_index_is_exact_on_the_grid(dtype):
         np.testing.assert_array_equal(grid_index(sde, grid), np.arange(1000))
         np.testing.assert_array_equal(reversed_index(ncsn(geometric_sigmas()), grid), np.arange(1000)[::-1])
         assert grid_index(sde, grid).dtype == jnp.int32
+        np.testing.assert_allclose(fractional_index(sde, grid), np.arange(1000), rtol=1e-6)
+        np.testing.assert_allclose(
+            fractional_index(sde, jnp.asarray([0.25, 0.9999], dtype)), [249.75, 998.9001], rtol=1e-6
+        )
 
 
 def test_level_posterior_is_bayes_rule(x64):

@@ -6,23 +6,17 @@ jaxgen evaluate --workdir=runs/ddpm_digits --metrics=fd,prdc,nn
 
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, default
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = default()
-    config.data.dataset = "digits"
+    config = derive(__file__, "../digits.py")
     config.model = call("mlp", width=512, blocks=4, dropout=0.1, embedding="positional")
     config.sde = call("ddpm", n=1000)
     config.loss.prediction = call("eps")
-    config.loss.label = call("grid_index")
+    config.loss.label = call("fractional_index")
     config.loss.scale_in = call("one")
     config.train.steps = 3000
-    config.train.batch_size = 128
-    config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
-    )
-    config.ema = call("warm", decay=0.999)
     config.sampling.solver = call("ancestral")
     config.sampling.grid = call("indices")
     config.sampling.steps = 1000

@@ -9,12 +9,11 @@ coverage 0.93-0.94, median distance to the nearest training image 1.06-1.07, no 
 
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, default
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = default()
-    config.data.dataset = "digits"
+    config = derive(__file__, "../digits.py")
     config.data.center = True
     config.model = call("mlp", width=512, blocks=4, dropout=0.1, embedding="fourier")
     config.sde = call("edm", sigma_min=0.002, sigma_max=80.0)
@@ -23,11 +22,6 @@ def get_config() -> ConfigDict:
     config.loss.label = call("quarter_log_sigma")
     config.loss.scale_in = call("unit_variance")
     config.train.steps = 1800
-    config.train.batch_size = 128
-    config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
-    )
-    config.ema = call("warm", decay=0.999)
     config.sampling.solver = call("heun")
     config.sampling.grid = call("karras", rho=7.0)
     config.sampling.steps = 18

@@ -10,26 +10,11 @@ cores.
 
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, default
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = default()
-    config.data.dataset = "digits"
-    config.data.center = True
+    config = derive(__file__, "digits_mlp.py")
     config.model = call("unet", channels=32, mult=(1, 2), blocks=1, attention=(1,), dropout=0.1, embedding="fourier")
-    config.sde = call("edm", sigma_min=0.002, sigma_max=80.0)
-    config.loss.prediction = call("edm_output")
-    config.loss.times = call("lognormal", mean=-1.2, std=1.2)
-    config.loss.label = call("quarter_log_sigma")
-    config.loss.scale_in = call("unit_variance")
     config.train.steps = 1200
-    config.train.batch_size = 128
-    config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
-    )
-    config.ema = call("warm", decay=0.999)
-    config.sampling.solver = call("heun")
-    config.sampling.grid = call("karras", rho=7.0)
-    config.sampling.steps = 18
     return config

@@ -6,22 +6,16 @@ jaxgen evaluate --workdir=runs/flow_digits --metrics=fd,prdc,nn
 
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, default
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = default()
-    config.data.dataset = "digits"
+    config = derive(__file__, "../digits.py")
     config.model = call("mlp", width=512, blocks=4, dropout=0.1, embedding="fourier")
     config.sde = call("rectified_flow")
     config.loss.prediction = call("velocity")
     config.loss.times = call("uniform")
     config.train.steps = 3000
-    config.train.batch_size = 128
-    config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
-    )
-    config.ema = call("warm", decay=0.999)
     config.sampling.solver = call("ddim")
     config.sampling.grid = call("uniform")
     config.sampling.steps = 50

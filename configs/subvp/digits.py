@@ -7,17 +7,12 @@ Measured over seeds 0-2 (experiments/digits/quality.py): 2.08-2.09 bits/dim on t
 first 64 of them 2.12 with the exact divergence, 2.13 with Hutchinson's. About 2 min of training on 2 quiet cores.
 """
 
-import runpy
-from pathlib import Path
-
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call
-
-VP = Path(__file__).parents[1] / "vp" / "digits.py"
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = runpy.run_path(str(VP))["get_config"]()
+    config = derive(__file__, "../vp/digits.py")
     config.sde = call("subvp", beta_min=0.1, beta_max=20.0, t0=1e-5)
     return config

@@ -9,12 +9,11 @@ draws of time and noise. Under 3 min of training on 2 quiet cores.
 
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, default
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = default()
-    config.data.dataset = "digits"
+    config = derive(__file__, "../digits.py")
     config.model = call("unet", channels=32, mult=(1, 2), blocks=1, attention=(1,), dropout=0.2, embedding="fourier")
     config.sde = call("vdm", gamma_min=-10.0, gamma_max=5.0)
     config.loss.objective = "bound"
@@ -24,11 +23,6 @@ def get_config() -> ConfigDict:
     config.loss.weight = call("vlb")
     config.loss.reduce = call("total")
     config.train.steps = 1000
-    config.train.batch_size = 128
-    config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
-    )
-    config.ema = call("warm", decay=0.999)
     config.sampling.solver = call("ancestral")
     config.sampling.grid = call("uniform")
     config.sampling.steps = 250

@@ -6,22 +6,16 @@ jaxgen evaluate --workdir=runs/ve_digits --metrics=fd,prdc,nn
 
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, default
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = default()
-    config.data.dataset = "digits"
+    config = derive(__file__, "../digits.py")
     config.data.space = call("linear", low=0.0, high=1.0)
     config.model = call("mlp", width=512, blocks=4, dropout=0.1, embedding="fourier")
     config.sde = call("ve", sigma_min=0.01, sigma_max=10.0)
     config.loss.prediction = call("eps")
     config.train.steps = 3000
-    config.train.batch_size = 128
-    config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
-    )
-    config.ema = call("warm", decay=0.999)
     config.sampling.solver = call(
         "predictor_corrector", predictor=call("reverse_diffusion"), corrector=call("langevin", snr=0.16)
     )

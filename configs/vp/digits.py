@@ -9,12 +9,11 @@ first 64 of them 2.05 with the exact divergence, 2.06 with Hutchinson's. About 2
 
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import call, default
+from jaxgen.configuration import call, derive
 
 
 def get_config() -> ConfigDict:
-    config = default()
-    config.data.dataset = "digits"
+    config = derive(__file__, "../digits.py")
     config.data.dequantize = True
     config.data.space = call("logit", alpha=0.02)
     config.model = call("unet", channels=32, mult=(1, 2), blocks=1, attention=(1,), dropout=0.2, embedding="fourier")
@@ -23,11 +22,6 @@ def get_config() -> ConfigDict:
     config.loss.times = call("uniform_log_snr")
     config.loss.weight = call("likelihood")
     config.train.steps = 800
-    config.train.batch_size = 128
-    config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.99, clip=1.0, decay_steps=config.train.get_oneway_ref("steps")
-    )
-    config.ema = call("warm", decay=0.999)
     config.sampling.solver = call("heun")
     config.sampling.grid = call("karras", rho=7.0)
     config.sampling.steps = 32

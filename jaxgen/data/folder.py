@@ -13,14 +13,17 @@ from jaxgen.data.records import Batch, Source, Spec, source
 SPLITS = {"train", "val", "validation", "test"}
 
 
-def open_folder(folder: str | Path, split: str = "train", image_size: int | None = None) -> Source:
+def open_folder(
+    folder: str | Path, split: str = "train", image_size: int | None = None, center_crop: int | None = None
+) -> Source:
     """The images below `folder`, in the order of their paths.
 
     `folder/<class>/**/*.png` is labelled by its class, numbered in the order of the names; `folder/*.png` is not
     labelled. A folder of nothing but split folders, as in `folder/test/<class>/*.png`, is read split by split; any
     other is all `train`. A slice as in `train[:90%]` takes its share by a hash of the path, so that it is fair to
     every class. `cat.txt` holds the caption of `cat.png`. The first image decides between grey and colour. With
-    `image_size` the central square of each image is resampled; without, all must have the size of the first.
+    `image_size` the central square of each image is resampled, that of `center_crop` pixels if given; without either,
+    all must have the size of the first.
     Raises ValueError, naming the file, for anything that cannot be read so.
     """
     root = Path(folder).expanduser()
@@ -53,12 +56,12 @@ def open_folder(folder: str | Path, split: str = "train", image_size: int | None
 
     with open_image(paths[0]) as first:
         grey = first.mode in GREY
-    shape = read_image(paths[0], grey, image_size).shape
+    shape = read_image(paths[0], grey, image_size, center_crop).shape
 
     def read(rows: np.ndarray) -> Batch:
         x = np.empty((len(rows), *shape), np.uint8)
         for i, row in enumerate(rows):
-            image = read_image(paths[row], grey, image_size)
+            image = read_image(paths[row], grey, image_size, center_crop)
             if image.shape != shape:
                 raise ValueError(
                     f"expected {shape[1]}x{shape[0]} pixels in {paths[row]} as in the first image, "

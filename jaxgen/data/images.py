@@ -10,6 +10,13 @@ GREY = ("1", "L")
 COLOUR = ("LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 
 
+def central(height: int, width: int, size: int) -> tuple[int, int]:
+    """Top and left of the central window of size x size. Raises ValueError if the image is smaller."""
+    if not 0 < size <= min(height, width):
+        raise ValueError(f"expected images of at least {size}x{size} pixels to crop, got {height}x{width}")
+    return (height - size) // 2, (width - size) // 2
+
+
 def resize(image: Image.Image, size: int) -> Image.Image:
     """The largest central square of the image, resampled to size x size (Lanczos, with antialiasing)."""
     return ImageOps.fit(image, (size, size), method=Image.Resampling.LANCZOS)
@@ -40,8 +47,9 @@ def open_image(path: Path) -> Image.Image:
     return image
 
 
-def read_image(path: Path, grey: bool, size: int | None = None) -> np.ndarray:
-    """A file -> [H, W, 1 if grey else 3] uint8; transparent pixels lie on white. Raises ValueError naming the file."""
+def read_image(path: Path, grey: bool, size: int | None = None, crop: int | None = None) -> np.ndarray:
+    """A file -> [H, W, 1 if grey else 3] uint8; transparent pixels lie on white. The central window of crop x crop is
+    cut out first, then resampled to size x size. Raises ValueError naming the file."""
     with open_image(path) as image:
         if grey and image.mode not in GREY:
             raise ValueError(f"expected a grey image like the first of the folder in {path}: convert one of them")
@@ -55,6 +63,12 @@ def read_image(path: Path, grey: bool, size: int | None = None) -> np.ndarray:
             raise ValueError(
                 f"expected a whole image in {path}, but it ends early or is damaged: replace it"
             ) from error
+    if crop is not None:
+        try:
+            top, left = central(upright.height, upright.width, crop)
+        except ValueError as error:
+            raise ValueError(f"{error} in {path}: set center_crop lower") from error
+        upright = upright.crop((left, top, left + crop, top + crop))
     if size is not None and upright.size != (size, size):
         upright = resize(upright, size)
     x = np.asarray(upright)

@@ -15,14 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from jaxgen.data import builders
-from jaxgen.data.images import resize_array
+from jaxgen.data.images import central, resize_array
 from jaxgen.data.records import Batch, Source, Spec, source
 
 EMBEDDED = tuple(module.name for module in pkgutil.iter_modules(builders.__path__))
 
 
 def open_prepared(
-    name: str, split: str = "train", data_dir: str | Path | None = None, image_size: int | None = None
+    name: str,
+    split: str = "train",
+    data_dir: str | Path | None = None,
+    image_size: int | None = None,
+    center_crop: int | None = None,
 ) -> Source:
     """Split `split` ("train", "test", "train[:90%]", ...) of the tfds data set `name`, prepared here if need be.
 
@@ -30,8 +34,6 @@ def open_prepared(
     metadata `levels`, 256 without. Raises ValueError if there is no such data set, split or image, or if it can be
     neither read nor prepared.
     """
-    import tensorflow_datasets as tfds
-
     with quiet():
         builder = prepare(name, data_dir)
         folder = builder.data_path
@@ -62,26 +64,28 @@ def open_prepared(
             except Exception as error:
                 raise damaged(folder, error) from error
 
-        features = builder.info.features
-        image = features["image"] if "image" in features else None
-        if image is None or len(image.shape) != 3 or image.np_dtype != np.uint8:
-            raise ValueError(f"expected a data set of uint8 images [H, W, C], got {name}: choose another")
+        facts = declared(builder)
         first = fetch(np.zeros(1, int))[0]["image"]
-        labelled = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
-        captioned = "caption" in features and isinstance(features["caption"], tfds.features.Text)
 
-    def pixels(example: dict) -> np.ndarray:
-        x = example["image"]
+    labelled, captioned, levels = facts.num_classes is not None, facts.captions, facts.levels
+
+    def fitted(x: np.ndarray) -> np.ndarray:
+        if center_crop is not None:
+            top, left = central(x.shape[0], x.shape[1], center_crop)
+            x = x[top : top + center_crop, left : left + center_crop]
         if image_size is not None and x.shape[:2] != (image_size, image_size):
-            return np.minimum(resize_array(x, image_size), levels - 1)
-        if x.shape != first.shape:
-            raise ValueError(
-                f"expected images of one size {first.shape} in {name}, got {x.shape}: set image_size to crop and resize"
-            )
+            x = np.minimum(resize_array(x, image_size), levels - 1)
         return x
 
-    levels = (builder.info.metadata or {}).get("levels", 256)
-    shape = pixels({"image": first}).shape
+    shape = fitted(first).shape
+
+    def pixels(example: dict) -> np.ndarray:
+        x = fitted(example["image"])
+        if x.shape != shape:
+            raise ValueError(
+                f"expected images of one size {shape} in {name}, got {x.shape}: set image_size to crop and resize"
+            )
+        return x
 
     def read(rows: np.ndarray) -> Batch:
         examples = fetch(rows)
@@ -94,29 +98,51 @@ def open_prepared(
             batch["caption"] = np.array([example["caption"].decode() for example in examples], np.str_)
         return batch
 
+    return source(read, facts._replace(shape=shape, size=len(records)))
+
+
+def describe_prepared(
+    name: str, data_dir: str | Path | None = None, image_size: int | None = None, center_crop: int | None = None
+) -> Spec | None:
+    """The spec of the tfds data set `name` as its builder declares it, with size 0, nothing being fetched; None if its
+    files are in place and say more. Raises ValueError if there is no such set, or its images have no one size."""
+    with quiet():
+        builder, _ = find(name, data_dir)
+        if builder.data_path.exists():
+            return None
+        facts = declared(builder)
+    side = image_size or center_crop
+    shape = facts.shape if side is None else (side, side, facts.shape[-1])
+    if None in shape:
+        raise ValueError(f"expected images of one size in {name}, got {shape}: set image_size to crop and resize")
+    return facts._replace(shape=shape)
+
+
+def declared(builder) -> Spec:
+    """What the builder of a data set says of it: its images' shape, with None for what varies, and size 0."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    image = features["image"] if "image" in features else None
+    if image is None or len(image.shape) != 3 or image.np_dtype != np.uint8:
+        raise ValueError(f"expected a data set of uint8 images [H, W, C], got {builder.name}: choose another")
+    labelled = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
+    captioned = "caption" in features and isinstance(features["caption"], tfds.features.Text)
     names = tuple(features["label"].names) if labelled else ()
-    spec = Spec(shape, levels, len(names) or None, names, len(records), captioned)
-    return source(read, spec)
+    levels = (builder.info.metadata or {}).get("levels", 256)
+    return Spec(tuple(image.shape), levels, len(names) or None, names, 0, captioned)
 
 
-def prepare(name: str, data_dir: str | Path | None):
-    """The tfds builder of `name`, its files in place below `data_dir`.
-
-    The files are written in a temporary directory and moved into place in one rename, so that nothing half-written
-    is ever read and of two processes that prepare at once the later one reads what the earlier has moved.
-    """
+def find(name: str, data_dir: str | Path | None):
+    """The tfds builder of `name`, and the folder that holds, or will hold, its files. Nothing is fetched."""
     import tensorflow_datasets as tfds
 
     base = name.partition("/")[0].partition(":")[0]
     if base in EMBEDDED:
         importlib.import_module(f"jaxgen.data.builders.{base}")
     home = tfds.core.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-
-    def build(where: os.PathLike):
-        return tfds.builder(name, data_dir=where, file_format="array_record")
-
     try:
-        builder = build(home)
+        return build(name, home), home
     except tfds.core.DatasetNotFoundError as error:
         raise ValueError(
             f"expected a folder of images, {' or '.join(EMBEDDED)}, or a tfds data set known or prepared in {home}, "
@@ -128,13 +154,32 @@ def prepare(name: str, data_dir: str | Path | None):
         raise ValueError(
             f"expected a tfds name such as 'mnist' or 'downsampled_imagenet/32x32', got {name!r}"
         ) from error
+
+
+def build(name: str, home: os.PathLike):
+    """The builder of `name` that keeps its files in `home`."""
+    import tensorflow_datasets as tfds
+
+    return tfds.builder(name, data_dir=home, file_format="array_record")
+
+
+def prepare(name: str, data_dir: str | Path | None):
+    """The tfds builder of `name`, its files in place below `data_dir`.
+
+    The files are written in a temporary directory and moved into place in one rename, so that nothing half-written
+    is ever read and of two processes that prepare at once the later one reads what the earlier has moved.
+    """
+    import tensorflow_datasets as tfds
+
+    builder, home = find(name, data_dir)
     if builder.data_path.exists():
         return builder
 
+    base = name.partition("/")[0].partition(":")[0]
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="incomplete.", dir=home) as scratch:
-            fresh = build(Path(scratch))
+            fresh = build(name, Path(scratch))
             config = tfds.download.DownloadConfig(try_download_gcs=False)
             with progress(shown=base not in EMBEDDED):
                 fresh.download_and_prepare(download_dir=home / "downloads", download_config=config)
@@ -146,7 +191,7 @@ def prepare(name: str, data_dir: str | Path | None):
             f"({reason}): connect to the network, install tensorflow if its builder needs it, "
             "or copy a directory that was prepared elsewhere with file_format='array_record'"
         ) from error
-    return build(home)
+    return build(name, home)
 
 
 def damaged(folder: os.PathLike, error: Exception) -> ValueError:

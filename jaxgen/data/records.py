@@ -14,7 +14,8 @@ IN_MEMORY = 256 << 20
 class Spec(NamedTuple):
     """The facts a model is built from. `shape` = (H, W, C); pixels are the integers 0 .. levels-1.
 
-    `num_classes` is None and `class_names` empty without labels; `size` counts the examples of the split;
+    `num_classes` is None and `class_names` empty without labels; `size` counts the examples of the split, 0 if that is
+    not known;
     `captions` tells whether batches carry text.
     """
 

@@ -72,6 +72,12 @@ def total(error: Array) -> Array:
     return jnp.sum(error.reshape(error.shape[0], -1), axis=-1)
 
 
+def half_total(error: Array) -> Array:
+    """Half the sum over all but the first axis, [B, ...] -> [B]: score_sde's reduce_mean=False. Adam does not see the
+    factor, but clipping of the gradient does."""
+    return 0.5 * total(error)
+
+
 @dataclass(frozen=True)
 class Denoising:
     """The denoising loss, and its deterministic inner part.

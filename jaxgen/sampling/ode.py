@@ -38,15 +38,17 @@ def probability_flow(
     cond: Any = None,
     x: Array | None = None,
     finish: Finish = clean,
+    end: float | None = None,
 ) -> Array:
-    """A sample by the probability-flow ODE from t1 to t0 -> [B, ...]. key: one key, or one per image; x: the latent at
-    t1 (default: a draw of the prior)."""
+    """A sample by the probability-flow ODE from t1 to `end` (default: t0) -> [B, ...]. key: one key, or one per image;
+    x: the latent at t1 (default: a draw of the prior)."""
     sde = denoiser.sde
+    end = sde.t0 if end is None else end
     if x is None:
         keys = key if key.ndim else jax.random.split(key, shape[0])
         x = prior(denoiser, keys, shape)
-    x, _ = flow(denoiser, x, sde.t1, sde.t0, cond, rtol, atol)
-    return finish(denoiser, x, x, jnp.full(shape[:1], sde.t0, x.dtype), cond)
+    x, _ = flow(denoiser, x, sde.t1, end, cond, rtol, atol)
+    return finish(denoiser, x, x, jnp.full(shape[:1], end, x.dtype), cond)
 
 
 def latent(denoiser: Denoiser, x: Array, cond: Any = None, rtol: float = 1e-5, atol: float = 1e-5) -> Array:

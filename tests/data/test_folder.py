@@ -114,6 +114,17 @@ def test_sizes_are_brought_to_one_or_refused(tmp_path):
     assert x.shape == (2, 4, 4, 3) and np.abs(x[1] - 200.0).max() < 15
 
 
+def test_the_central_crop_comes_before_the_resize(tmp_path):
+    """CelebA is published as its central 140 pixels, resampled to 64: the border must not be squeezed in."""
+    framed = np.full((10, 9, 3), 255, np.uint8)
+    framed[3:7, 2:6] = 40
+    save(tmp_path / "a.png", framed)
+    np.testing.assert_array_equal(as_arrays(load(tmp_path, center_crop=4))["x"][0], framed[3:7, 2:6])
+    np.testing.assert_array_equal(as_arrays(load(tmp_path, image_size=2, center_crop=4))["x"][0], 40)
+    with pytest.raises(ValueError, match="at least 10x10 pixels to crop, got 10x9 in .*a.png: set center_crop lower"):
+        load(tmp_path, center_crop=10)
+
+
 def bomb(path, side):
     """A valid PNG header that promises side x side pixels."""
     chunks = [

@@ -63,6 +63,17 @@ def test_image_size_resizes_prepared_images(data_dir):
     assert as_arrays(load("digits", "test", data_dir, image_size=20))["x"].max() == 16, "Lanczos overshoots"
 
 
+def test_the_central_crop_of_prepared_images(data_dir):
+    """A crop off the middle, or one after the resize, would train on other pixels than the published runs."""
+    whole = as_arrays(load("emoji32", "test", data_dir))["x"]
+    source = load("emoji32", "test", data_dir, center_crop=20)
+    assert source.spec.shape == (20, 20, 3)
+    np.testing.assert_array_equal(as_arrays(source)["x"], whole[:, 6:26, 6:26])
+    assert load("emoji32", "test", data_dir, image_size=8, center_crop=20).spec.shape == (8, 8, 3)
+    with pytest.raises(ValueError, match="at least 33x33 pixels to crop, got 32x32"):
+        load("emoji32", "test", data_dir, center_crop=33)
+
+
 PREPARE = """
 import random, sys
 random.seed(0)

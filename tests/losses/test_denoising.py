@@ -8,6 +8,7 @@ from jax import Array
 
 from jaxgen.denoiser import (
     denoiser,
+    fractional_index,
     grid_index,
     noise_level,
     quarter_log_sigma,
@@ -15,7 +16,7 @@ from jaxgen.denoiser import (
     times_999,
     unit_variance,
 )
-from jaxgen.losses.denoising import denoising, eps_matching, likelihood, mean, ones, total, vlb
+from jaxgen.losses.denoising import denoising, eps_matching, half_total, likelihood, mean, ones, total, vlb
 from jaxgen.losses.times import lognormal, steps, uniform
 from jaxgen.prediction import EPS, SCORE, VELOCITY, X0, V, convert, edm_output
 from jaxgen.sde import (
@@ -36,7 +37,7 @@ from jaxgen.sde import (
 )
 
 LEVELS = 1000
-REDUCE = {"rm0": lambda error: 0.5 * total(error), "rm1": mean}
+REDUCE = {"rm0": half_total, "rm1": mean}
 WEIGHT = {"lw0": eps_matching, "lw1": likelihood}
 
 
@@ -65,11 +66,6 @@ def mirrored(sde: SDE, t: Array) -> Array:
     return jnp.round((1 - t) * (LEVELS - 1))
 
 
-def floating_index(sde: SDE, t: Array) -> Array:
-    """t (N - 1), as discrete VP models are told."""
-    return t * (LEVELS - 1)
-
-
 def tabulated_eps(sde: SDE, t: Array) -> tuple[Array, Array]:
     """The reading of score-SDE's discrete VP models: y/sigma_i is the noise over sigma(t), with sigma_i of the table at
     the truncated index and sigma(t) of the continuous process."""
@@ -82,7 +78,7 @@ SCORE_SDE = {
     "ve/cont1": (ve(), SCORE, noise_level),
     "ve/cont0": (ve(), SCORE, mirrored),
     "vp/cont1": (vp(), EPS, times_999),
-    "vp/cont0": (vp(), tabulated_eps, floating_index),
+    "vp/cont0": (vp(), tabulated_eps, lambda sde, t: fractional_index(ddpm(linear_betas(LEVELS)), t)),
     "subvp/cont1": (subvp(), EPS, times_999),
 }
 
@@ -119,8 +115,9 @@ def test_smld_and_ddpm_losses(golden, x64, reduce):
 
     sde = ddpm(linear_betas(LEVELS))
     t, eps = jnp.asarray(sde.grid[numbers["ddpm/labels"]]), jnp.asarray(numbers["ddpm/z"])
-    loss = denoising(model_a, sde, EPS, label=grid_index, reduce=REDUCE[reduce])
-    np.testing.assert_allclose(jnp.mean(loss.at({}, x0, eps, t)), numbers[f"ddpm/{reduce}/loss"], rtol=1e-9)
+    for label in (grid_index, fractional_index):
+        loss = denoising(model_a, sde, EPS, label=label, reduce=REDUCE[reduce])
+        np.testing.assert_allclose(jnp.mean(loss.at({}, x0, eps, t)), numbers[f"ddpm/{reduce}/loss"], rtol=1e-9)
 
 
 def _pair(n: int = 6) -> tuple[Array, Array]:

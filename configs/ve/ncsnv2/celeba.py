@@ -1,0 +1,20 @@
+"""NCSNv2 (Song and Ermon 2020, 2006.09011) on CelebA at 64 pixels: 500 noise levels, annealed Langevin dynamics.
+
+jaxgen train --config=configs/ve/ncsnv2/celeba.py --workdir=runs/ve_ncsnv2_celeba
+
+Published: FID 10.23 (2006.09011 table 1, with a last denoising step).
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import call, derive
+
+
+def get_config() -> ConfigDict:
+    config = derive(__file__, "cifar10.py")
+    config.data.update(dataset="celeb_a", center_crop=140, image_size=64, test_split="validation")
+    config.sde = call("ncsn", n=500, sigma_min=0.01, sigma_max=90.0)
+    config.model.sigmas = call("geometric", n=500, sigma_min=0.01, sigma_max=90.0)
+    config.sampling.solver.snr = 0.128
+    config.sampling.steps = 500
+    return config
