@@ -21,12 +21,13 @@ FORMAT = 1
 
 
 class Run(NamedTuple):
-    """A configuration with the facts and statistics of its training data, and where it lives."""
+    """A configuration with the facts and statistics of its training data, and where it lives. The statistics are None
+    where the data have not been seen: in a model that others trained."""
 
     root: Path
     config: ConfigDict
     spec: Spec
-    statistics: Statistics
+    statistics: Statistics | None
 
     @property
     def checkpoints(self) -> Path:
@@ -43,7 +44,7 @@ class Run(NamedTuple):
 
 def enter(root: Path, config: ConfigDict, spec: Spec, measured: Callable[[], Statistics]) -> Run:
     """The run of `config` on data of `spec` in `root`: a new one, whose statistics are `measured`, or the one that is
-    there already. Nothing is written yet.
+    there already, its statistics `measured` now if they were not before. Nothing is written yet.
 
     Raises ValueError if `root` holds a run that trains differently, on other data, or something else.
     """
@@ -54,13 +55,14 @@ def enter(root: Path, config: ConfigDict, spec: Spec, measured: Callable[[], Sta
                 f"{root} holds a run with {key}={before}, but the configuration says {now}: take another --workdir, or "
                 f"--config.{key}={before}."
             )
+        seen = old.statistics is not None
         for field, before, now in zip(Spec._fields, old.spec, spec, strict=True):
-            if before != now:
+            if before != now and (seen or field in ("shape", "levels")):
                 raise ValueError(
                     f"{root} was trained on data with {field}={before}, but {config.data.dataset} has {field}={now} "
                     "now: restore the data, or take another --workdir."
                 )
-        return old._replace(config=config)
+        return old._replace(config=config) if seen else Run(root, config, spec, measured())
     if root.is_dir() and any(root.iterdir()) or root.exists() and not root.is_dir():
         raise ValueError(
             f"expected a work directory or none at {root}, but it holds something else: take another --workdir."
@@ -70,7 +72,8 @@ def enter(root: Path, config: ConfigDict, spec: Spec, measured: Callable[[], Sta
 
 def write(run: Run) -> None:
     """Put config.json in place, whole or not at all."""
-    statistics = {"mean": run.statistics.mean.tolist(), "sigma_data": run.statistics.sigma_data}
+    known = run.statistics
+    statistics = None if known is None else {"mean": known.mean.tolist(), "sigma_data": known.sigma_data}
     document = {
         "format": FORMAT,
         "version": jaxgen.__version__,
@@ -100,10 +103,10 @@ def read(root: Path) -> Run:
     return Run(root, complete(config), spec, statistics)
 
 
-def parse(document: dict[str, Any]) -> tuple[ConfigDict, Spec, Statistics]:
+def parse(document: dict[str, Any]) -> tuple[ConfigDict, Spec, Statistics | None]:
     """What `write` put into a document."""
     spec = {**document["spec"]}
     spec |= {"shape": tuple(spec["shape"]), "class_names": tuple(spec["class_names"])}
-    statistics = document["statistics"]
-    mean = np.asarray(statistics["mean"], np.float32)
-    return ConfigDict(document["config"]), Spec(**spec), Statistics(mean, float(statistics["sigma_data"]))
+    known = document["statistics"]
+    statistics = known and Statistics(np.asarray(known["mean"], np.float32), float(known["sigma_data"]))
+    return ConfigDict(document["config"]), Spec(**spec), statistics

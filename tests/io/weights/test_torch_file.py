@@ -1,0 +1,183 @@
+"""Files of torch.save are read as numpy arrays, and damaged or hostile ones refused in one sentence."""
+
+import os
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from torch_files import legacy, program, storage, tensor, text, zipped
+
+from jaxgen.io.weights import read_torch
+
+X = np.arange(6, dtype=np.float32)
+WRITERS = {"zip": zipped, "legacy": legacy}
+
+
+@pytest.fixture(params=WRITERS)
+def write(request, tmp_path):
+    """Writes a file with this content and storages in either format."""
+    return lambda content, storages: WRITERS[request.param](tmp_path / "x.pth", content, storages)
+
+
+def refused(path):
+    """The sentence with which a file is refused; it names the file."""
+    with pytest.raises(ValueError) as caught:
+        read_torch(path)
+    sentence = str(caught.value)
+    assert str(path) in sentence and sentence.endswith(".") and "\n" not in sentence
+    return sentence
+
+
+def test_tensors_are_views_of_storages(write):
+    """Breaks if offset, size or stride is misread: transposed and sliced tensors would come out scrambled."""
+    parts = [
+        tensor(storage()),
+        tensor(storage(), 0, (3, 2), (1, 3)),
+        tensor(storage(), 1, (2,), (2,)),
+        tensor(storage(), 5, (), ()),
+        tensor(storage(), 6, (0, 3), (3, 1)),
+    ]
+    path = write(program(b"]" + b"".join(part + b"a" for part in parts)), {"0": X})
+    whole, turned, sliced, scalar, empty = read_torch(path)
+    np.testing.assert_array_equal(whole, X.reshape(2, 3))
+    np.testing.assert_array_equal(turned, X.reshape(2, 3).T)
+    np.testing.assert_array_equal(sliced, X[1:5:2])
+    assert scalar.shape == () and scalar == 5 and empty.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "kind, dtype", [("Double", "<f8"), ("Half", "<f2"), ("Long", "<i8"), ("Byte", "u1"), ("Bool", "?")]
+)
+def test_every_kind_of_number(write, kind, dtype):
+    """Breaks if a storage is read as another type."""
+    x = (np.arange(6) % 2).astype(dtype)
+    content = program(tensor(storage(kind)))
+    got = read_torch(write(content, {"0": x}))
+    assert got.dtype == x.dtype
+    np.testing.assert_array_equal(got, x.reshape(2, 3))
+
+
+def test_bfloat16_and_big_endian(tmp_path):
+    """Breaks if brain floats lose their exponent, or the byte order of the writing machine is ignored."""
+    halves = (X.view(np.uint32) >> 16).astype("<u2")
+    path = zipped(tmp_path / "b.pth", program(tensor(storage("BFloat16"))), {"0": halves})
+    np.testing.assert_array_equal(read_torch(path).astype(np.float32), X.reshape(2, 3))
+    with zipfile.ZipFile(tmp_path / "e.pth", "w") as archive:
+        archive.writestr("e/data.pkl", program(tensor(storage())))
+        archive.writestr("e/byteorder", "big")
+        archive.writestr("e/data/0", X.astype(">f4").tobytes())
+    np.testing.assert_array_equal(read_torch(tmp_path / "e.pth"), X.reshape(2, 3))
+
+
+@pytest.mark.parametrize(
+    "offset, size, stride",
+    [
+        (1, (2, 3), (3, 1)),
+        (7, (1,), (1,)),
+        (0, (2, 3), (4, 1)),
+        (0, (2**40,), (0,)),
+        (0, (2**31, 2**31), (0, 0)),
+        (-1, (2,), (1,)),
+        (0, (-2, 3), (3, 1)),
+        (5, (2,), (-1,)),
+        (0, (2, 3), (3,)),
+        (2**62, (1,), (1,)),
+        (0, (1,) * 70, (1,) * 70),
+    ],
+)
+def test_no_tensor_reaches_beyond_its_storage(write, offset, size, stride):
+    """Breaks if memory outside the file's own bytes can be read, or a small file can ask for terabytes."""
+    refused(write(program(tensor(storage(), offset, size, stride)), {"0": X}))
+
+
+@pytest.mark.parametrize("count", [5, 7, 2**40, 2**62, -1])
+def test_a_storage_has_the_bytes_it_declares(write, count):
+    """Breaks if memory is set aside for what a file merely says."""
+    refused(write(program(tensor(storage(count=count), size=(1,), stride=(1,))), {"0": X}))
+
+
+def test_many_small_lies_are_not_added_up(tmp_path):
+    """Breaks if each storage of a legacy file is held against the file's size, but not all together."""
+    parts = [tensor(storage(key=str(i), count=1000), size=(1,), stride=(1,)) for i in range(100)]
+    content = program(b"]" + b"".join(part + b"a" for part in parts))
+    assert "larger than the file" in refused(legacy(tmp_path / "x.pth", content, {"0": X}))
+
+
+def test_one_storage_is_of_one_kind(write):
+    """Breaks if a tensor sees another's bytes as numbers of another type."""
+    content = program(b"]" + tensor(storage()) + b"a" + tensor(storage("Int")) + b"a")
+    assert "differently" in refused(write(content, {"0": X}))
+
+
+class Runs:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_nothing_in_a_file_is_run(write, tmp_path):
+    """Breaks if opening a checkpoint from the network can run code."""
+    marker = tmp_path / "marker"
+    for content in (
+        pickle.dumps({"model": Runs(f"touch {marker}")}, 2),
+        program(b"(" + text("storage") + b"cos\nsystem\n" + text("0") + text("cpu") + b"K\x06tQ"),
+        program(b"(" + text("module") + b"ctorch.nn\nLinear\n" + text("x.py") + text("import os") + b"tQ"),
+        program(b"ctorch\nload\n(" + text(str(tmp_path)) + b"tR"),
+        program(b"ctorch._utils\n_rebuild_tensor_v2\n}" + text("__code__") + b"K\x01sb"),
+    ):
+        refused(write(content, {"0": X}))
+    assert not marker.exists()
+    assert "names 'posix.system'" in refused(write(pickle.dumps(Runs(f"touch {marker}"), 2), {}))
+
+
+def test_archives_that_torch_never_writes(tmp_path):
+    """Breaks if a compressed archive can unfold to any size, or one of two entries of a name is taken at random."""
+    content = program(tensor(storage()))
+    bomb = zipped(tmp_path / "bomb.pth", content, {"0": np.zeros(10**8, np.uint8)}, zipfile.ZIP_DEFLATED)
+    assert bomb.stat().st_size < 10**6 and "compressed" in refused(bomb)
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(tmp_path / "two.pth", "w") as archive:
+        for _ in range(2):
+            archive.writestr("a/data.pkl", content)
+    assert "two entries" in refused(tmp_path / "two.pth")
+    with zipfile.ZipFile(tmp_path / "none.pth", "w") as archive:
+        archive.writestr("a/other.pkl", content)
+    assert "data.pkl" in refused(tmp_path / "none.pth")
+    with zipfile.ZipFile(tmp_path / "script.pth", "w") as archive:
+        archive.writestr("a/data.pkl", content)
+        archive.writestr("a/code/model.py", "import os")
+    assert "TorchScript" in refused(tmp_path / "script.pth")
+    assert "data/0" in refused(zipped(tmp_path / "lost.pth", content, {"1": X}))
+    lie = bytearray(zipped(tmp_path / "lie.pth", content, {"0": X}).read_bytes())
+    central = lie.rindex(b"PK\x01\x02")
+    struct.pack_into("<II", lie, central + 20, 2**31, 2**31)
+    (tmp_path / "lie.pth").write_bytes(lie)
+    assert "larger than the file" in refused(tmp_path / "lie.pth")
+
+
+def test_files_cut_short_or_changed(write):
+    """Breaks if a broken download is taken for a checkpoint."""
+    path = write(program(tensor(storage())), {"0": X})
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 7):
+        path.write_bytes(whole[:end])
+        refused(path)
+    if whole.startswith(b"PK"):
+        path.write_bytes(whole.replace(X.tobytes(), X[::-1].tobytes()))
+        assert "CRC" in refused(path)
+
+
+def test_other_files(tmp_path):
+    """Breaks if a file of another kind ends in anything but a sentence that says what was expected."""
+    for name, content in {
+        "empty": b"",
+        "text": b"hello\n",
+        "pickle": pickle.dumps({"a": 1}),
+        "zip": b"PK\x03\x04",
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert "torch.save" in refused(path)
