@@ -1,0 +1,92 @@
+"""FID and Inception Score: the figures that rest on the Inception network of December 2015.
+
+images -> 299 x 299 by `tf1_bilinear` -> (x - c) / c -> 2048 pooled features, 1008 logits
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxgen.evaluate.features import Extractor, Features, extract
+from jaxgen.evaluate.frechet import Moments, frechet, merge, moments
+from jaxgen.evaluate.inception_score import inception_score
+from jaxgen.evaluate.resize import tf1_bilinear
+from jaxgen.evaluate.result import Result
+from jaxgen.io.weights import read_torch
+from jaxgen.models.inception import SIDE, InceptionV3, parameters
+
+FILE = "pt_inception-2015-12-05-6726825d.pth"
+ADDRESS = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
+INPUTS = {"tf1": 128.0, "tfgan": 127.5}
+
+
+def extractor(state: Mapping[str, np.ndarray], sha256: str, rule: str = "tf1") -> Extractor:
+    """The network with the weights `state`, its published state dict, of a file with the checksum `sha256`.
+
+    The c above is 128 for the rule "tf1", that of the graph itself (TTUR, torch-fidelity, guided-diffusion), and 127.5
+    for "tfgan", that of score_sde's figures and statistics. They move the features by half a percent.
+    """
+    if rule not in INPUTS:
+        raise ValueError(f"the input of the Inception network must be {' or '.join(INPUTS)}, got {rule!r}.")
+    centre = INPUTS[rule]
+
+    def fn(params: Any, images: Array) -> Features:
+        x = tf1_bilinear(images.astype(jnp.float32), SIDE, SIDE)
+        found: Any = InceptionV3().apply(params, (x - centre) / centre)
+        return Features(found.pool2048, found.logits)
+
+    return Extractor(fn, parameters(state), f"Inception-v3 2015-12-05, input {rule}, weights sha256 {sha256}")
+
+
+def open_extractor(path: str | os.PathLike | None, rule: str = "tf1") -> Extractor:
+    """The network with the weights in the published file `path`. Raises ValueError where it holds another network, and
+    without a path, saying where to get it."""
+    if path is None:
+        raise ValueError(f"fid and is need the weights of the Inception network: fetch {ADDRESS} and pass --inception.")
+    state = read_torch(Path(path))
+    if not isinstance(state, dict):
+        raise ValueError(f"expected the state dict of the Inception network in {path}, got a {type(state).__name__}.")
+    with open(path, "rb") as file:
+        return extractor(state, hashlib.file_digest(file, "sha256").hexdigest(), rule)
+
+
+def statistics(network: Extractor, images: Iterable[np.ndarray], done: Callable[[int], None]) -> Moments:
+    """Moments of the features of a stream of images (see `extract`), of which a thousand are held at a time."""
+    return functools.reduce(merge, (moments(features.pooled) for features in extract(network, images, done)))
+
+
+def measure(
+    network: Extractor, images: Iterable[np.ndarray], done: Callable[[int], None]
+) -> tuple[Moments, np.ndarray]:
+    """`statistics`, and with them the logits [n, 1008] of all the images."""
+    logits = []
+
+    def parts() -> Iterator[Moments]:
+        for features in extract(network, images, done):
+            logits.append(features.logits)
+            yield moments(features.pooled)
+
+    found = functools.reduce(merge, parts())
+    return found, np.concatenate(logits)
+
+
+def fid(network: Extractor, generated: Moments, reference: Moments, against: str) -> Result:
+    """The Fréchet distance of the features (Heusel et al. 2017, eq. 6); `against` says of what the reference is."""
+    definition = (
+        f"Fréchet distance of Gaussian fits to 2048 features, ddof 1, against {against}; biased upwards by about 1/n, "
+        "published for n = 50,000"
+    )
+    return Result("FID", frechet(generated, reference), definition, int(generated.n), protocol=network.name)
+
+
+def score(network: Extractor, logits: np.ndarray) -> Result:
+    """The Inception Score of all images at once (Salimans et al. 2016)."""
+    definition = "exp of the mutual information of image and class, 1008 classes, in one split"
+    return Result("IS", inception_score(logits).mean, definition, len(logits), protocol=network.name)

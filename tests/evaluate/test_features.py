@@ -1,0 +1,56 @@
+"""If these fail, features are of other images than was asked for, or a large set of images has to fit in memory."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgen.evaluate import features
+from jaxgen.evaluate.features import Extractor, Features, blocks, extract
+
+COUNT = Extractor(
+    lambda params, x: Features(x.reshape(len(x), -1)[:, :6].astype(jnp.float32) * params, x.astype(float).mean((1, 2))),
+    2.0,
+    "twice the first pixels",
+)
+
+
+def test_streams_of_any_parts_give_the_features_of_each_image_in_order(monkeypatch):
+    """Parts that straddle blocks and batches, a rest, empty parts: no image is lost, repeated or moved."""
+    monkeypatch.setattr(features, "BLOCK", 40)
+    monkeypatch.setattr(features, "BATCH", 16)
+    x = np.random.default_rng(0).integers(0, 256, (107, 4, 4, 3), np.uint8)
+    told = []
+    found = list(extract(COUNT, np.split(x, [1, 1, 30, 90, 100]), told.append))
+    assert [len(part.pooled) for part in found] == [40, 40, 27]
+    np.testing.assert_array_equal(np.concatenate([part.pooled for part in found]), 2.0 * x.reshape(107, -1)[:, :6])
+    np.testing.assert_allclose(np.concatenate([part.logits for part in found]), x.mean((1, 2)), rtol=1e-6)
+    assert told == sorted(told) and told[-1] == 107
+
+
+def test_no_more_is_drawn_than_a_block_needs():
+    """Fifty thousand images of 256 pixels are 10 GB."""
+    drawn = []
+
+    def parts():
+        for i in range(100):
+            drawn.append(i)
+            yield np.zeros((8, 2), np.uint8)
+
+    assert len(next(blocks(parts(), 30))) == 30
+    assert len(drawn) == 4
+
+
+def test_grey_images_are_seen_as_three_equal_channels():
+    """A network of colour images fed otherwise gives other features, or none."""
+    x = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
+    grey, colour = (next(extract(COUNT, [images])).pooled for images in (x, x.repeat(3, -1)))
+    np.testing.assert_array_equal(grey, colour)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4), np.uint8), np.zeros((2, 4, 4, 4), np.uint8)]
+)
+def test_anything_but_pictures_is_refused(bad):
+    """Images in [-1, 1] would be taken for black ones."""
+    with pytest.raises(ValueError, match="images must be uint8"):
+        next(extract(COUNT, [bad]))
