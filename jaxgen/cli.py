@@ -1,4 +1,4 @@
-"""The command line: jaxgen train | sample | evaluate | likelihood | info."""
+"""The command line: jaxgen train | sample | restore | evaluate | likelihood | convert | info."""
 
 import argparse
 import sys
@@ -50,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--steps", type=whole(2), help="times of the sampling grid")
         sub.add_argument("--guidance", type=float, help="weight of classifier-free guidance; 1 is none")
 
+    def judged(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--classifier", type=Path, metavar="WORKDIR", help="classifier of noisy images that guides it")
+        sub.add_argument("--scale", type=float, default=1.0, help="of the classifier's gradient (default 1)")
+
     train = command("train", "Train a model, or go on with a run.")
     train.add_argument("--config", required=True, help="Python file with get_config()")
     train.add_argument("--workdir", required=True, type=Path)
@@ -58,17 +62,41 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--workdir", required=True, type=Path)
     sample.add_argument("--num", type=whole(1), default=64, help="how many (default 64)")
     sampling(sample)
+    judged(sample)
     sample.add_argument("--seed", type=whole(*SEEDS), default=0)
     sample.add_argument("--label", help="class or classes, by number or name: 3 or 3,5; default: all in turn")
     sample.add_argument("--out", default="samples.png", help="a .png grid, an .npz of integer levels, or a folder/")
     sample.add_argument("--strip", metavar="PNG", help="also show the way from noise to image")
 
+    restore = command("restore", "Fill in what is missing of images: pixels, colours, detail.")
+    restore.add_argument("--workdir", required=True, type=Path)
+    restore.add_argument("--task", required=True, help="inpaint, colorize, superres or deblur")
+    restore.add_argument("--method", default="pigdm", help="pigdm (default), dps or replacement")
+    restore.add_argument(
+        "--mask",
+        default="left",
+        help="inpaint: left, right, top, bottom, box, random, or an image file, dark where unknown",
+    )
+    restore.add_argument("--factor", type=whole(2), default=2, help="superres: pixels a side of a mean (default 2)")
+    restore.add_argument("--std", type=float, default=1.0, help="deblur: of the Gaussian, in pixels (default 1)")
+    restore.add_argument("--weight", type=float, default=1.0, help="of the guidance by pigdm and dps (default 1)")
+    restore.add_argument("--images", type=Path, help="a folder of images; default: the configured test split")
+    restore.add_argument("--num", type=whole(1), default=8, help="how many (default 8)")
+    sampling(restore)
+    restore.add_argument("--seed", type=whole(*SEEDS), default=0)
+    restore.add_argument("--label", help="class or classes that a conditional model is told; default: the images' own")
+    restore.add_argument("--out", default="restored.png", help="a .png: a row an image, given, seen and restored")
+
     evaluate = command("evaluate", "Measure a trained model; writes eval/STEP/report.html and metrics.json.")
     evaluate.add_argument("--workdir", required=True, type=Path)
-    evaluate.add_argument("--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, bpd (default fd,prdc,nn)")
+    evaluate.add_argument("--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, fid, is, bpd (default fd,prdc,nn)")
     evaluate.add_argument("--num", type=whole(2), default=1000, help="samples (default 1000)")
     sampling(evaluate)
+    judged(evaluate)
     evaluate.add_argument("--seed", type=whole(*SEEDS), default=0)
+    evaluate.add_argument("--inception", type=Path, metavar="PTH", help="weights of the network of fid and is")
+    evaluate.add_argument("--inception-input", default="tf1", help="tf1, or tfgan as score_sde (default tf1)")
+    evaluate.add_argument("--reference", type=Path, metavar="NPZ", help="statistics of the training data for fid")
 
     likelihood = command("likelihood", "Bits per dimension of a trained model.")
     likelihood.add_argument("--workdir", required=True, type=Path)
@@ -77,6 +105,12 @@ def parser() -> argparse.ArgumentParser:
     likelihood.add_argument("--num", type=whole(2), help="images (default: all)")
     likelihood.add_argument("--draws", type=whole(1), help="draws of noise an image, averaged")
     likelihood.add_argument("--seed", type=whole(*SEEDS), default=0)
+
+    convert = command("convert", "Make a work directory of a published checkpoint.")
+    convert.add_argument("--from", dest="source", required=True, help="whose checkpoint it is: score_sde")
+    convert.add_argument("--checkpoint", required=True, type=Path)
+    convert.add_argument("--config", required=True, help="the configuration it was trained with")
+    convert.add_argument("--workdir", required=True, type=Path)
 
     info = command("info", "Parameters, FLOPs per step, and what the configuration means.")
     source = info.add_mutually_exclusive_group(required=True)
@@ -96,22 +130,36 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         from jaxgen.commands.train import train
 
         return train(load(args.config, overrides), args.workdir)
+    if args.command == "convert":
+        from jaxgen.commands.convert import convert
+
+        return convert(args.source, args.checkpoint, load(args.config, overrides), args.workdir)
     if args.command == "info":
         from jaxgen.commands.info import info_of_config, info_of_workdir
 
         return info_of_config(load(args.config, overrides)) if args.config else info_of_workdir(args.workdir, overrides)
 
-    from jaxgen.commands.model import open_model
+    from jaxgen.commands.model import guided, open_model
 
     model = open_model(args.workdir, overrides)
+    if getattr(args, "classifier", None) is not None:
+        model = guided(model, open_model(args.classifier), args.scale)
     if args.command == "sample":
         from jaxgen.commands.sample import sample
 
         return sample(model, args.num, args.seed, args.label, args.out, args.strip)
+    if args.command == "restore":
+        from jaxgen.commands.problems import Problem
+        from jaxgen.commands.restore import restore
+
+        problem = Problem(args.task, args.mask, args.factor, args.std)
+        return restore(model, problem, args.method, args.weight, args.images, args.num, args.seed, args.label, args.out)
     if args.command == "evaluate":
         from jaxgen.commands.evaluate import evaluate
+        from jaxgen.commands.inception import Network
 
-        return evaluate(model, args.metrics, args.num, args.seed)
+        network = Network(args.inception, args.inception_input, args.reference)
+        return evaluate(model, args.metrics, args.num, args.seed, network)
     from jaxgen.commands.likelihood import likelihood
 
     return likelihood(model, args.split, args.num, args.seed)

@@ -1,6 +1,7 @@
 """A configuration becomes the model that it describes."""
 
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -22,8 +23,13 @@ from jaxgen.recipes.space import model_space
 from jaxgen.train.state import averaged
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-EVERY = [str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.rglob("*.py"))]
-DIGITS = [str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.rglob("digits*.py"))]
+PUBLISHED = json.loads((Path(__file__).parent / "golden" / "score_sde_configs.json").read_text())["runs"]
+EVERY = [  # whose data are here; tests/test_published_configs.py has the others
+    path
+    for path in (str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.rglob("*.py")))
+    if path.removesuffix(".py") not in PUBLISHED
+]
+DIGITS = [path for path in EVERY if re.fullmatch(r"(?!classifier/).*/digits\w*\.py", path)]  # that draw images
 MLP = ["model=mlp", "model.width=16", "model.blocks=1"]
 UNET = ["model=unet", "model.channels=8", "model.blocks=1", "model.attention=()"]
 
@@ -52,6 +58,9 @@ def test_every_configuration_fits_its_data(path):
     state = jax.eval_shape(recipe.training.init, jax.random.key(0), batch)
     after, metrics = jax.eval_shape(recipe.training.step, state, batch, jax.random.key(0))
     assert jax.tree.structure(after) == jax.tree.structure(state) and metrics["loss"].shape == ()
+    if recipe.sample is None:
+        assert recipe.classifier is not None
+        return
     x = jax.eval_shape(recipe.sample, averaged(after), example_keys(0, jnp.arange(4)), batch.get("label"))
     assert (x.shape, x.dtype) == ((4, *source.spec.shape), np.uint8)
 
@@ -83,6 +92,8 @@ def test_every_solver_samples(solver, digits):
     config = small("edm/digits_mlp.py")
     with config.unlocked():
         config.sampling.solver = section
+        if solver == "score_sde":
+            config.sde = call("ve")  # it knows three processes
     statistics = Statistics(np.full((8, 8, 1), 0.25, np.float32), 1e-6)
     recipe = build(config, digits.spec, statistics)
     params = averaged(recipe.training.init(jax.random.key(0), None))
@@ -270,3 +281,67 @@ def test_default_builds(digits):
     statistics = measure(config.data, digits, 0)
     assert build(config, digits.spec, statistics).evaluations == 35
     json.dumps(digits.spec._asdict())
+
+
+def test_a_network_is_told_its_noise_levels_without_listing_them():
+    """Networks that are told an index count from the noisiest level: ascending levels would train upside down."""
+    network = call("ncsnv2_64", channels=8, sigmas=call("geometric", n=3, sigma_min=0.1, sigma_max=10.0))
+    np.testing.assert_allclose(invoke(names.MODELS, network, "model").sigmas, (10.0, 1.0, 0.1))
+    with pytest.raises(ValueError, match="sigmas of model ncsnpp must name a function, such as 'geometric'"):
+        invoke(names.MODELS, call("ncsnpp", sigmas=(10.0, 1.0)), "model")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            ["loss.label=grid_index"],
+            "loss.label=grid_index .* but sde=edm runs in continuous time: take sde=ddpm, ncsn",
+        ),
+        (["sde=ve", "loss.label=reversed_index"], "sde=ve runs in continuous time: .* noise_level on VE"),
+        (
+            ["sde=ddpm", "loss.label=grid_index", "sampling.solver=probability_flow"],
+            "probability_flow is an ODE .* which loss.label=grid_index rounds .*solver=ddim, ancestral or score_sde",
+        ),
+        (["sampling.solver=score_sde"], "knows VE, VP and sub-VP processes .* take predictor_corrector, ddim or heun"),
+        (["sde=rectified_flow", "sampling.solver=score_sde"], "knows VE, VP and sub-VP processes"),
+        (
+            ["sde=vp", "sampling.solver=score_sde", "sampling.steps=12"],
+            "more than 20 scales, got n=12: take more steps",
+        ),
+        (["sampling.grid=indices"], "expected a discretized process"),
+    ],
+)
+def test_networks_and_samplers_that_do_not_know_the_times_are_refused(overrides, sentence, digits):
+    """Breaks if a network is asked for times it was never told of, or a sampler runs without what it needs: the
+    sentence must come when the recipe is built, and say which one fits."""
+    config = override(small("edm/digits_mlp.py"), overrides)
+    with pytest.raises(ValueError, match=sentence):
+        build(config, digits.spec, Statistics(np.zeros((8, 8, 1), np.float32), 0.5))
+
+
+def test_a_likelihood_of_a_network_that_rounds_its_times_is_refused(digits):
+    """Breaks if the ODE of the likelihood runs over a network that is constant between the times of its table, and
+    works where the network is told the fraction."""
+    x, keys = digits.records[:2]["x"], example_keys(0, jnp.arange(2))
+    for label, fits in (("grid_index", False), ("fractional_index", True)):
+        config = override(
+            small("ddpm/digits.py"), [f"loss.label={label}", "likelihood.rtol=1e-2", "likelihood.atol=1e-2"]
+        )
+        recipe = build(config, digits.spec, Statistics(np.zeros((8, 8, 1), np.float32), 0.5))
+        params = averaged(recipe.training.init(jax.random.key(0), None))
+        if fits:
+            assert np.all(np.isfinite(jax.jit(recipe.log_prob)(params, keys, x)))
+        else:
+            with pytest.raises(ValueError, match="the likelihood is an ODE .*fractional_index"):
+                recipe.log_prob(params, keys, x)
+
+
+def test_the_published_sampler_counts_its_evaluations(digits):
+    """Breaks if the number that `info` shows is not the number of steps of the published grid, which has one time more
+    than it has scales."""
+    config = load(CONFIGS / "ve/cifar10_ncsnpp_continuous.py", [*MLP, "data.dataset=digits", "sampling.steps=5"])
+    statistics = Statistics(np.zeros((8, 8, 1), np.float32), 0.5)
+    assert build(config, digits.spec, statistics).evaluations == 10
+    alone = override(config, ["sampling.solver.corrector=none"])
+    assert build(alone, digits.spec, statistics).evaluations == 5

@@ -200,7 +200,20 @@ BAD_CONFIGURATION = {
     "data set": ("--config.data.dataset=digitss", "digits"),
     "split": ("--config.data.split=trian", "'trian'"),
     "guidance": ("--config.sampling.guidance=2.0", "needs a class-conditional model"),
-    "grid index": ("--config.loss.label=grid_index", "a discretized process"),
+    "grid index": ("--config.loss.label=grid_index", "sde=edm runs in continuous time: take sde=ddpm"),
+    "ode between grid times": (
+        "--config.sde=ddpm --config.loss.label=grid_index --config.sampling.solver=probability_flow",
+        "sample along the grid instead (sampling.solver=ddim",
+    ),
+    "published sampler of another process": (
+        "--config.sampling.solver=score_sde",
+        "take predictor_corrector, ddim or heun",
+    ),
+    "published sampler of few steps": (
+        "--config.sde=vp --config.sampling.solver=score_sde --config.sampling.steps=12",
+        "more than 20 scales, got n=12: take more steps",
+    ),
+    "central crop": ("--config.data.center_crop=9", "images of at least 9x9 pixels to crop, got 8x8"),
     "grid of a discretized process": ("--config.sampling.grid=indices", "a discretized process"),
     "too many times": ("--config.sde=ddpm --config.sde.n=21 --config.sampling.steps=22", "take fewer steps"),
     "accumulate 0": ("--config.train.accumulate=0", "config.train.accumulate must be at least 1, got 0"),
@@ -382,7 +395,8 @@ def test_a_model_is_only_used_as_it_was_trained(run, conditional, tmp_path, caps
     assert "--strip" in refused(capsys, *sample, "--sampler=probability_flow", f"--strip={tmp_path}/s.png")
     assert ".png, .npz or /" in refused(capsys, "sample", f"--workdir={run}", "--out=x.gif")
     assert "0 .. 9, got 12" in refused(capsys, "sample", f"--workdir={conditional}", out, "--label=12")
-    assert "unknown metric" in refused(capsys, "evaluate", f"--workdir={run}", "--metrics=fid")
+    assert "unknown metric" in refused(capsys, "evaluate", f"--workdir={run}", "--metrics=fdd")
+    assert "Inception" in refused(capsys, "evaluate", f"--workdir={run}", "--metrics=fid")
     assert "exact" in refused(capsys, "likelihood", f"--workdir={run}", "--divergence=exakt")
     assert "'tset'" in refused(capsys, "likelihood", f"--workdir={run}", "--split=tset")
     assert not (tmp_path / "x.png").exists() and not (tmp_path / "s.png").exists()

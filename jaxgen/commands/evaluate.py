@@ -1,11 +1,14 @@
 """jaxgen evaluate: figures of a trained model, on one page."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
 from jaxgen.commands import likelihood
-from jaxgen.commands.model import Model, generate, labels_for, open_data
+from jaxgen.commands.accuracy import accuracy
+from jaxgen.commands.inception import INCEPTION, Network, measurement
+from jaxgen.commands.model import Model, generate, generated, labels_for, open_data
 from jaxgen.commands.sample import STRIP, path
 from jaxgen.configuration import plain, unknown
 from jaxgen.evaluate import pixels
@@ -13,29 +16,38 @@ from jaxgen.evaluate.report import Picture, report
 from jaxgen.evaluate.result import Result
 from jaxgen.io import images, plots, writers
 
-FIGURES = {
+PIXELS = {
     "fd": ("FDpix",),
     "prdc": ("precision", "recall", "density", "coverage"),
     "nn": ("nearest_train_median", "nearest_train_p05", "copies"),
-    "bpd": (),
 }
+METRICS = (*PIXELS, *INCEPTION, "bpd")
 SHOWN = 64
 
 
-def evaluate(model: Model, metrics: str, num: int, seed: int) -> str:
-    """The figures named in `metrics` of `num` samples against the training data, written to eval/<step>/ of the work
-    directory and returned as text."""
+def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) -> str:
+    """The figures named in `metrics` of `num` samples against the training data, or the accuracy of a classifier,
+    written to eval/<step>/ of the work directory and returned as text."""
+    if model.recipe.classifier is not None:
+        return written(model, *accuracy(model, seed), "A classifier of noisy images.")
     chosen = [name.strip() for name in metrics.split(",")]
     for name in chosen:
-        if name not in FIGURES:
-            raise unknown("metric", name, FIGURES)
-    found, pictures = quality(model, chosen, num, seed) if {*chosen} - {"bpd"} else ([], [])
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+    if network.reference is not None and "fid" not in chosen:
+        raise ValueError(f"--reference goes with --metrics=fid, got --metrics={metrics}.")
+    found, pictures = quality(model, chosen, num, seed, network) if {*chosen} - {"bpd"} else ([], [])
     if "bpd" in chosen:
         found += likelihood.results(model, seed=seed)
+    return written(model, found, pictures, how(model))
+
+
+def written(model: Model, found: list[Result], pictures: list[Picture], summary: str) -> str:
+    """The page of what was found, and what it says as text."""
     run = model.run
     folder = run.root / "eval" / str(model.step)
     title = f"{run.config.sde.name} on {run.config.data.dataset}, step {model.step:,}"
-    page = report(folder, title, found, pictures + training(model), plain(run.config), how(model))
+    page = report(folder, title, found, pictures + training(model), plain(run.config), summary)
     return "\n".join([*map(line, found), f"wrote {page}"])
 
 
@@ -51,33 +63,52 @@ def how(model: Model) -> str:
     return f"Samples by {sampling.solver.name} on {sampling.steps} times of the {sampling.grid.name} grid{cost}."
 
 
-def quality(model: Model, chosen: Sequence[str], num: int, seed: int) -> tuple[list[Result], list[Picture]]:
-    """Figures and pictures of `num` samples."""
+def quality(
+    model: Model, chosen: Sequence[str], num: int, seed: int, network: Network
+) -> tuple[list[Result], list[Picture]]:
+    """Figures and pictures of `num` samples, which are held together only where pixels are compared."""
+    labels = labels_for(model.run, num)
+    measured = measurement(model, chosen, network) if {*chosen} & {*INCEPTION} else None
+    compared = {*chosen} & {*PIXELS}
+    batches = iter([generate(model, num, seed, labels)]) if compared else generated(model, num, seed, labels)
+    first = next(batches)
+    pictures = [
+        Picture("Samples", tiles(model, first[:SHOWN]), f"The first {min(len(first), SHOWN)} of {num}, seed {seed}.")
+    ]
+    if model.recipe.trajectory:
+        strip = path(model, min(num, STRIP), seed, labels)
+        pictures.append(Picture("Denoising", strip, "The way of the first samples, noise to image."))
+    found = []
+    if compared:
+        figures, neighbours = pixelwise(model, first)
+        wanted = [name for group in chosen for name in PIXELS.get(group, ())]
+        found += [figure for figure in figures if figure.name in wanted]
+        pictures += neighbours
+    if measured:
+        found += measured(chain([first], batches), num)
+    return found, pictures
+
+
+def pixelwise(model: Model, x: np.ndarray) -> tuple[list[Result], list[Picture]]:
+    """Figures and pictures of the samples `x` beside the training images, pixel by pixel."""
     run = model.run
     train = open_data(run, run.config.data.split).records[:]["x"]
-    labels = labels_for(run, num)
-    x = generate(model, num, seed, labels)
     figures, near = pixels.compare(x, train, run.spec.levels)
-    wanted = [name for group in chosen for name in FIGURES[group]]
-
-    def shown(x: np.ndarray, columns: int | None = None) -> np.ndarray:
-        return images.grid(images.to_uint8(x, 0, run.spec.levels - 1), columns)
-
     closest = np.argsort(near.distances, kind="stable")[: SHOWN // 2]
     pairs = np.stack([x[closest], train[near.indices[closest]]], 1).reshape(-1, *run.spec.shape)
-    way = [
+    return figures, [
         Picture(
-            "Denoising", path(model, min(num, STRIP), seed, labels), "The way of the first samples, noise to image."
-        )
-    ]
-    return [figure for figure in figures if figure.name in wanted], [
-        Picture("Samples", shown(x[:SHOWN]), f"The first {min(num, SHOWN)} of {num}, seed {seed}."),
-        *(way if model.recipe.trajectory else ()),
-        Picture(
-            "Nearest training images", shown(pairs, 8), "The samples closest to a training image, each left of it."
+            "Nearest training images",
+            tiles(model, pairs, 8),
+            "The samples closest to a training image, each left of it.",
         ),
         Picture("Distances", plots.histogram({"samples": near.distances}, "distance to the nearest training image")),
     ]
+
+
+def tiles(model: Model, x: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Images in levels side by side."""
+    return images.grid(images.to_uint8(x, 0, model.run.spec.levels - 1), columns)
 
 
 def training(model: Model) -> list[Picture]:

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import data
-from jaxgen.commands.model import open_run
+from jaxgen.commands.model import open_run, open_split
 from jaxgen.io.checkpoint import checkpoints
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.sharding import leaf_sharding
@@ -21,7 +20,7 @@ from jaxgen.workdir import Run
 def info_of_config(config: ConfigDict) -> str:
     """`info` of a run that has not begun: its data are opened and measured."""
     section = config.data
-    source = data.load(section.dataset, section.split, section.data_dir, section.image_size)
+    source = open_split(section, section.split)
     return info(Run(Path("."), config, source.spec, measure(section, source, config.seed)))
 
 
@@ -49,17 +48,23 @@ def info(run: Run) -> str:
     leaves = jax.tree.leaves(state.params)
     parameters = sum(leaf.size for leaf in leaves)
     lines = {
-        "data": f"{config.data.dataset} {config.data.split}: {spec.size:,} images {'x'.join(map(str, spec.shape))}, "
-        f"{spec.levels} levels, {spec.num_classes or 'no'} classes",
-        "model space": f"{config.data.space.name}, sigma_data {run.statistics.sigma_data:.4f}"
+        "data": f"{config.data.dataset} {config.data.split}: "
+        + (f"{spec.size:,} " if spec.size else "")
+        + f"images {'x'.join(map(str, spec.shape))}, {spec.levels} levels, {spec.num_classes or 'no'} classes",
+        "model space": config.data.space.name
+        + ("" if run.statistics is None else f", sigma_data {run.statistics.sigma_data:.4f}")
         + ", mean of every pixel removed" * config.data.center
         + ", dequantized" * config.data.dequantize,
         "process": written(config.sde),
-        "loss": f"{config.loss.objective} of {written(config.loss.prediction)}, times {written(config.loss.times)}, "
+        "loss": f"cross-entropy of noisy images, times {written(config.loss.times)}"
+        if recipe.classifier is not None
+        else f"{config.loss.objective} of {written(config.loss.prediction)}, times {written(config.loss.times)}, "
         + ("" if config.loss.objective == "bound" else f"weight {written(config.loss.weight)}"),
         "network": f"{written(config.model)}: {parameters:,} parameters",
         "optimizer": f"{written(config.optimizer)}, moving average {written(config.ema)}",
-        "sampling": f"{written(config.sampling.solver)}, {config.sampling.steps} times, {written(config.sampling.grid)}"
+        "sampling": "none, a classifier guides other models"
+        if recipe.sample is None
+        else f"{written(config.sampling.solver)}, {config.sampling.steps} times, {written(config.sampling.grid)}"
         + ("" if recipe.evaluations is None else f", {recipe.evaluations} evaluations"),
         "devices": devices(config, leaves),
         "step": f"{size} images, {flops(recipe.training.step, state, batch)}",

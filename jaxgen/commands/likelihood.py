@@ -33,6 +33,8 @@ def draw_of(fn: Callable[..., Array]) -> Callable[..., Array]:
 def results(model: Model, split: str | None = None, num: int | None = None, seed: int = 0) -> list[Result]:
     """Bits/dim of the first `num` images of `split` (default: all of the test split), each averaged over
     likelihood.draws of its noise; the error is that of the mean over images."""
+    if model.recipe.log_prob is None and model.recipe.bound is None:
+        raise ValueError(f"the model in {model.run.root} has no likelihood: it is a {model.run.config.family}.")
     config = model.run.config
     count = config.likelihood.draws
     split = split or config.data.test_split

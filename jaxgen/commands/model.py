@@ -1,21 +1,26 @@
 """A trained model out of its work directory: what sampling, evaluation and likelihood start from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
+from ml_collections import ConfigDict
 
 from jaxgen import data, workdir
+from jaxgen.conditioning import Control
 from jaxgen.configuration import differences, override, unknown
 from jaxgen.data import Source, Spec
+from jaxgen.guidance import classifier, unconditional
 from jaxgen.io.checkpoint import checkpoints
 from jaxgen.io.progress import progress
-from jaxgen.parallel.batched import batched
+from jaxgen.parallel.batched import batched, streamed
 from jaxgen.parallel.mesh import make_mesh, replicated
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import build
+from jaxgen.recipes.classifier import check_guides
 from jaxgen.train.state import State, join
 from jaxgen.workdir import Run
 
@@ -58,8 +63,45 @@ def open_model(root: Path, overrides: Sequence[str] = ()) -> Model:
 
 def open_data(run: Run, split: str) -> Source:
     """A split of the data set of `run`."""
-    section = run.config.data
-    return data.load(section.dataset, split, section.data_dir, section.image_size)
+    return open_split(run.config.data, split)
+
+
+def open_split(section: ConfigDict, split: str) -> Source:
+    """A split of the data set that the section "data" of a configuration describes."""
+    return data.load(section.dataset, split, section.data_dir, section.image_size, section.center_crop)
+
+
+def sampler_of(recipe: Recipe) -> Callable[..., Array]:
+    """How the model draws images. Raises ValueError where it does not."""
+    if recipe.sample is None:
+        raise ValueError(
+            "a classifier draws no images: give it as --classifier to a diffusion model, or measure it with evaluate."
+        )
+    return recipe.sample
+
+
+def guided(model: Model, judge: Model, scale: float) -> Model:
+    """A diffusion model guided by the classifier `judge` of noisy images: to all that follows, a model that is told the
+    classes of `judge`. Its score is score + scale grad log p(class | x_t) (2011.13456 eq. 14)."""
+    check_guides(*((m.run.config, m.run.spec, m.run.statistics) for m in (judge, model)))
+    told = model.run.config.data.conditional
+
+    def control(params: Any) -> Control:
+        assert judge.recipe.classifier is not None
+        rule = classifier(judge.recipe.classifier(params).log_posterior, scale)
+        return Control(rule if told else lambda den: rule(unconditional(den)))
+
+    def steered(fn: Callable[..., Array]) -> Callable[..., Array]:
+        return lambda params, keys, cond=None: fn(params, keys, cond, control(params))
+
+    config = model.run.config.copy_and_resolve_references()
+    config.data.conditional = True
+    recipe = model.recipe._replace(
+        sample=steered(sampler_of(model.recipe)),
+        trajectory=model.recipe.trajectory and steered(model.recipe.trajectory),
+    )
+    run = model.run._replace(config=config, spec=judge.run.spec)
+    return model._replace(run=run, recipe=recipe, params={**model.params, **judge.params})
 
 
 def generate(model: Model, num: int, seed: int, labels: np.ndarray | None) -> np.ndarray:
@@ -67,7 +109,12 @@ def generate(model: Model, num: int, seed: int, labels: np.ndarray | None) -> np
     except with `langevin` correctors whose norm is the mean of their batch: there also on sampling.batch_size."""
     config = model.run.config.sampling
     with progress(num, unit="image") as show:
-        return batched(model.recipe.sample)(model.params, seed, (labels,), num, config.batch_size, show.update)
+        return batched(sampler_of(model.recipe))(model.params, seed, (labels,), num, config.batch_size, show.update)
+
+
+def generated(model: Model, num: int, seed: int, labels: np.ndarray | None) -> Iterator[np.ndarray]:
+    """The images of `generate` in batches [b, H, W, C], each drawn when it is asked for."""
+    return streamed(sampler_of(model.recipe))(model.params, seed, (labels,), num, model.run.config.sampling.batch_size)
 
 
 def labels_for(run: Run, num: int, wanted: str | None = None) -> np.ndarray | None:

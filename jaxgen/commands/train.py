@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxgen import data, workdir
-from jaxgen.commands.model import labels_for
+from jaxgen import workdir
+from jaxgen.commands.model import labels_for, open_split, sampler_of
 from jaxgen.data import Spec
 from jaxgen.data.augment import Transform, random_crop, random_flip
 from jaxgen.data.pipeline import batch_at, pipeline
@@ -30,7 +30,7 @@ from jaxgen.workdir import Run
 def train(config: ConfigDict, root: Path) -> str:
     """Train `config` in the work directory `root`, from its latest checkpoint if it has one; says how far it came."""
     section = config.data
-    source = data.load(section.dataset, section.split, section.data_dir, section.image_size)
+    source = open_split(section, section.split)
     run = workdir.enter(root, config, source.spec, lambda: measure(section, source, config.seed))
     recipe = build(config, run.spec, run.statistics)
     options = config.train.batch_size, config.seed, augmentations(section, run.spec)
@@ -41,11 +41,15 @@ def train(config: ConfigDict, root: Path) -> str:
     rehearse(run, recipe, placed, state, first)
     workdir.write(run)
     plan = Plan(**{field: config.train[field] for field in Plan._fields})
+    if recipe.sample is None:
+        plan = plan._replace(sample_every=0)
 
     with checkpoints(run.checkpoints, config.train.keep) as saved:
         start = saved.latest() or 0
         if start:
-            batches.set_state(saved.extra(start)["batches"])
+            extra = saved.extra(start)
+            if "batches" in extra:  # a model that others trained begins a pass over the data
+                batches.set_state(extra["batches"])
             target = abstract(placed.whole(state))
             del state
             state = placed.spread(saved.restore(start, target))
@@ -85,7 +89,7 @@ def hooks(run: Run, recipe: Recipe, saved: Checkpoints, batches: Any, start: int
 
     @jax.jit
     def draw(state: State) -> jax.Array:
-        return recipe.sample(averaged(state), example_keys(run.config.seed, jnp.arange(count)), labels)
+        return sampler_of(recipe)(averaged(state), example_keys(run.config.seed, jnp.arange(count)), labels)
 
     def log(step: int, metrics: Metrics, rate: float) -> None:
         values = writers.to_floats(metrics)

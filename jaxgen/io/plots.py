@@ -117,6 +117,17 @@ def nfe_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], label: str) ->
     return figure
 
 
+def level_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], label: str) -> "Figure":
+    """`curves` name -> (noise levels sigma/alpha [T], shares [T] from 0 to 1), the levels logarithmic."""
+    with _axes() as (figure, axes):
+        for name, (levels, values) in curves.items():
+            axes.plot(levels, values, "o-", markersize=3, label=name)
+        axes.set(xscale="log", ylim=(0, 1.02), xlabel="noise level sigma / alpha", ylabel=label)
+        _logarithmic(axes.xaxis)
+        axes.legend()
+    return figure
+
+
 def histogram(values: Mapping[str, ArrayLike], label: str, of: str = "images") -> "Figure":
     """`values` name -> [B]: the share in each bin, bins in common over the pooled range; dashed, the means."""
     with _axes() as (figure, axes):

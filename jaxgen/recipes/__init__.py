@@ -1,5 +1,21 @@
 """From a configuration to a `Recipe`."""
 
-from jaxgen.recipes.diffusion import build as build
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import unknown
+from jaxgen.data import Spec
+from jaxgen.recipe import Recipe
+from jaxgen.recipes import classifier, diffusion
 from jaxgen.recipes.space import Statistics as Statistics
 from jaxgen.recipes.space import measure as measure
+
+FAMILIES = {"diffusion": diffusion.build, "classifier": classifier.build}
+
+
+def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:
+    """The recipe of `config`, of the family that it names, on data of `spec` whose `statistics` were measured by
+    `measure`; None for data that were not seen, which no model takes that depends on them. Raises ValueError, naming
+    the key."""
+    if config.family not in FAMILIES:
+        raise unknown("family", config.family, FAMILIES)
+    return FAMILIES[config.family](config, spec, statistics)

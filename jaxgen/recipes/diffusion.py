@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
+from jaxgen.conditioning import Control
 from jaxgen.configuration import call, default, expect, plain
 from jaxgen.data import Spec
 from jaxgen.denoiser import Apply, Denoiser, OfTime, denoiser, identity, one
@@ -29,10 +30,12 @@ from jaxgen.sde import SDE
 from jaxgen.train.player import Player, training
 
 NOISE, PROBE = 0xDE94, 0x94B0  # salts: of dequantization, of the divergence estimate
+PLAIN = Control()
 
 
-def build(config: ConfigDict, spec: Spec, statistics: Statistics) -> Recipe:
-    """`config` on data of `spec`, whose `statistics` were measured by `measure`. Raises ValueError, naming the key."""
+def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:
+    """`config` on data of `spec`, whose `statistics` were measured by `measure`; None for data that were not seen,
+    which no model takes that depends on them. Raises ValueError, naming the key."""
     if config.data.conditional and spec.num_classes is None:
         raise ValueError(
             f"data.conditional=True needs labels, but {config.data.dataset} has none: sort its images into one folder "
@@ -41,7 +44,8 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics) -> Recipe:
     null = spec.num_classes if config.data.conditional else None
     space = model_space(config.data, spec.levels, statistics)
     sde = invoke(names.PROCESSES, config.sde, "sde")
-    measured = {"sigma_data": statistics.sigma_data}
+    check_label(config, sde)
+    measured = {} if statistics is None else {"sigma_data": statistics.sigma_data}
     prediction = invoke(names.PREDICTIONS, config.loss.prediction, "prediction", **measured)
     network = {
         "label": invoke(names.LABELS, config.loss.label, "label"),
@@ -82,13 +86,14 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics) -> Recipe:
     def trained(params: Params) -> Denoiser:
         return denoiser(apply, params, sde, prediction, **network)
 
-    def images(params: Params, keys: Array, cond: Any = None) -> Array:
-        return space.leave(draw(trained(params), keys, cond))
+    def images(params: Params, keys: Array, cond: Any = None, control: Control = PLAIN) -> Array:
+        return space.leave(draw(trained(params), keys, cond, control))
 
-    def path(params: Params, keys: Array, cond: Any = None) -> Array:
-        return jax.vmap(space.bijection.inverse)(draw(trained(params), keys, cond, trajectory=True)[1])
+    def path(params: Params, keys: Array, cond: Any = None, control: Control = PLAIN) -> Array:
+        return jax.vmap(space.bijection.inverse)(draw(trained(params), keys, cond, control, trajectory=True)[1])
 
     def density(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
+        check_between("the likelihood", config.loss.label)
         y = space.bin(fold(keys, NOISE), x)
         tolerance = config.likelihood.rtol, config.likelihood.atol
         z = space.bijection.forward(y)
@@ -114,7 +119,31 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics) -> Recipe:
         log_prob=None if config.loss.objective == "bound" else density,
         bound=bound if config.loss.objective == "bound" else None,
         evaluations=calls,
+        enter=enter(space),
+        denoiser=trained,
     )
+
+
+def check_label(config: ConfigDict, sde: SDE) -> None:
+    """Raises ValueError where the network is told of times that it does not know."""
+    label = config.loss.label
+    if sde.grid is None and label.name in (*names.ROUNDED, "fractional_index"):
+        raise ValueError(
+            f"loss.label={label.name} tells the network its index in a table of times, but sde={config.sde.name} runs "
+            "in continuous time: take sde=ddpm, ncsn or discretize, or loss.label=times_999 on VP, noise_level on VE."
+        )
+    if config.sampling.solver.name == "probability_flow":
+        check_between("sampling.solver=probability_flow", label)
+
+
+def check_between(what: str, label: ConfigDict) -> None:
+    """Raises ValueError if `what`, an adaptive ODE, would ask a network for times that its label rounds away."""
+    if label.name in names.ROUNDED:
+        raise ValueError(
+            f"{what} is an ODE that asks for times between those of the table, which loss.label={label.name} rounds to "
+            "an index: sample along the grid instead (sampling.solver=ddim, ancestral or score_sde), or train with "
+            "loss.label=fractional_index a network that embeds its label."
+        )
 
 
 def objective_of(
@@ -167,11 +196,16 @@ def fold(keys: Array, salt: int) -> Array:
     return jax.vmap(lambda key: jax.random.fold_in(key, salt))(keys)
 
 
+def enter(space: Space) -> Callable[[Array, Array], Array]:
+    """(keys [B], x levels [B, ...]) -> model space [B, ...], with the noise of dequantization."""
+    return lambda keys, x: space.bijection.forward(space.enter(fold(keys, NOISE), x))
+
+
 def in_model_space(loss: Loss, space: Space) -> Loss:
     """The loss of batches as the pipeline serves them: "x" in levels, "label" the condition."""
 
     def prepared(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-        x = space.bijection.forward(space.enter(fold(keys, NOISE), batch["x"]))
+        x = enter(space)(keys, batch["x"])
         rest = {name: value for name, value in batch.items() if name not in ("x", "label")}
         cond = {"cond": batch["label"]} if "label" in batch else {}
         return loss(params, {"x": x, **cond, **rest}, keys)
@@ -180,7 +214,8 @@ def in_model_space(loss: Loss, space: Space) -> Loss:
 
 
 def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple[Callable[..., Any], int | None]:
-    """draw(denoiser, keys [B], cond, trajectory=False) as `config` says, and how often it calls the network."""
+    """draw(denoiser, keys [B], cond, control, trajectory=False) as `config` says, and how often it calls the
+    network."""
     guided = config.guidance != 1
     if guided and null is None:
         raise ValueError(
@@ -192,7 +227,7 @@ def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple
     if within is not None:
         low, high = pair("sampling.guidance_interval", within)
         rule = interval(rule, low, high)
-    solver = invoke(names.SOLVERS, config.solver, "solver")
+    solver = invoke(names.SOLVERS, config.solver, "solver", sde=sde, n=config.steps)
     finish = invoke(names.FINISHES, config.finish, "finish")
     grid = invoke(names.GRIDS, config.grid, "grid")
     stepwise = isinstance(solver, Solver)
@@ -203,15 +238,24 @@ def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple
             f"{config.solver.name}: take sampling.finish=clean."
         )
 
-    def draw(den: Denoiser, keys: Array, cond: Any = None, trajectory: bool = False) -> Any:
-        den = rule(den) if guided else den
-        shape = (keys.shape[0], *spec.shape)
+    def draw(den: Denoiser, keys: Array, cond: Any = None, control: Control = PLAIN, trajectory: bool = False) -> Any:
+        den = control.denoiser(rule(den) if guided else den)
+        shape, end = (keys.shape[0], *spec.shape), control.finish(finish)
         if stepwise:
-            return sample(den, solver, grid(sde, config.steps), keys, shape, cond, trajectory=trajectory, finish=finish)
-        return solver(den, keys, shape, cond=cond, finish=finish)
+            steps = solver if control.solver is None else control.solver(solver)
+            return sample(den, steps, grid(sde, config.steps), keys, shape, cond, trajectory=trajectory, finish=end)
+        if control.solver is not None:
+            raise ValueError(
+                f"{config.solver.name} chooses its own steps, but a measurement is replaced after every step: take "
+                "another --sampler, such as ancestral, or guidance (--method=pigdm or dps)."
+            )
+        return solver(den, keys, shape, cond=cond, finish=end)
 
     passes = 1 + guided + (guided and within is not None)
-    return draw, evaluations(solver, config.steps, finish) * passes if stepwise else None
+    if not stepwise:
+        return draw, None
+    times = jax.eval_shape(lambda: grid(sde, config.steps))
+    return draw, evaluations(solver, len(times), finish) * passes
 
 
 def pair(where: str, value: Any) -> tuple[float, float]:

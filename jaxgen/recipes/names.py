@@ -7,12 +7,14 @@ from math import inf
 from typing import Any
 
 import jax
+from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen import sde
 from jaxgen.configuration import call, expect, is_call, unknown
 from jaxgen.data.transforms import affine, logit
 from jaxgen.denoiser import (
+    fractional_index,
     grid_index,
     identity,
     level_posterior,
@@ -24,11 +26,11 @@ from jaxgen.denoiser import (
     unit_variance,
 )
 from jaxgen.likelihood import exact, hutchinson
-from jaxgen.losses.denoising import eps_matching, likelihood, mean, ones, total, vlb
+from jaxgen.losses.denoising import eps_matching, half_total, likelihood, mean, ones, total, vlb
 from jaxgen.losses.times import logit_normal, lognormal, steps, uniform, uniform_log_snr
-from jaxgen.models import MLP, NCSNpp, UNet
+from jaxgen.models import DDPM, MLP, NCSNpp, NCSNv1, NCSNv2, UNet, WideResNet, ncsnv2_128, ncsnv2_256
 from jaxgen.prediction import EPS, SCORE, VELOCITY, X0, V, edm_output
-from jaxgen.sampling import grids
+from jaxgen.sampling import grids, published
 from jaxgen.sampling.langevin import (
     annealed_langevin,
     batch_mean,
@@ -37,11 +39,14 @@ from jaxgen.sampling.langevin import (
     langevin,
     predictor_corrector,
 )
+from jaxgen.sampling.multistep import deis, dpm_multistep, dpmpp_2m, dpmpp_3m, lms, pndm
 from jaxgen.sampling.ode import probability_flow
 from jaxgen.sampling.sample import Solver, as_it_is, clean, last_mean
+from jaxgen.sampling.singlestep import dpm2_ancestral, dpm_solver, dpmpp_2s_ancestral, dpmpp_sde, dpmpp_singlestep
 from jaxgen.sampling.solvers import churn as churned
-from jaxgen.sampling.solvers import ddim, dpmpp_2m, heun
+from jaxgen.sampling.solvers import ddim, heun
 from jaxgen.sampling.steps import ancestral, euler_maruyama, large, reverse_diffusion, stay
+from jaxgen.sampling.unipc import unipc
 from jaxgen.train import ema
 from jaxgen.train.optimizers import adam
 
@@ -56,6 +61,16 @@ def constant(value: Any) -> Callable[[], Any]:
 def churned_heun(churn: float = 0.0, low: float = 0.0, high: float = inf, scale: float = 1.0) -> Solver:
     """Heun's method; with `churn` > 0 the noise is first raised by that factor (2206.00364 algorithm 2)."""
     return churned(churn, low, high, scale)(heun()) if churn else heun()
+
+
+def equal_times(end: float | None = None) -> Callable[..., Array]:
+    """The grid `uniform` down to `end`."""
+    return partial(grids.uniform, end=end)
+
+
+def adaptive_flow(rtol: float = 1e-5, atol: float = 1e-5, end: float | None = None) -> Callable[..., Array]:
+    """The probability-flow ODE down to `end`."""
+    return partial(probability_flow, rtol=rtol, atol=atol, end=end)
 
 
 SPACES: Table = {
@@ -106,8 +121,10 @@ LABELS: Table = {
     "noise_level": constant(noise_level),
     "quarter_log_sigma": constant(quarter_log_sigma),
     "grid_index": constant(grid_index),
+    "fractional_index": constant(fractional_index),
     "reversed_index": constant(reversed_index),
 }
+ROUNDED = "grid_index", "reversed_index"  # labels that know the times of a table only
 SCALES: Table = {
     "one": constant(one),
     "unit_variance": unit_variance,
@@ -115,11 +132,18 @@ SCALES: Table = {
 REDUCTIONS: Table = {
     "mean": constant(mean),
     "total": constant(total),
+    "half_total": constant(half_total),
 }
 MODELS: Table = {
     "mlp": MLP,
     "unet": UNet,
     "ncsnpp": NCSNpp,
+    "ddpm": DDPM,
+    "ncsnv2_64": NCSNv2,
+    "ncsnv2_128": ncsnv2_128,
+    "ncsnv2_256": ncsnv2_256,
+    "ncsnv1": NCSNv1,
+    "wideresnet": WideResNet,
 }
 OPTIMIZERS: Table = {
     "adam": adam,
@@ -131,17 +155,29 @@ AVERAGES: Table = {
     "half_life": ema.half_life,
 }
 GRIDS: Table = {
-    "uniform": constant(grids.uniform),
+    "uniform": equal_times,
     "karras": lambda rho=7.0: partial(grids.karras, rho=rho),
     "geometric": constant(grids.geometric),
     "log_snr": constant(grids.log_snr),
     "quadratic": constant(grids.quadratic),
     "indices": constant(grids.indices),
+    "score_sde": lambda end=1e-3: partial(published.times, end=end),
 }
 STEPS: Table = {  # solvers that go along a grid
     "ddim": ddim,
     "heun": churned_heun,
     "dpmpp_2m": dpmpp_2m,
+    "dpmpp_3m": dpmpp_3m,
+    "dpmpp_singlestep": dpmpp_singlestep,
+    "dpmpp_sde": dpmpp_sde,
+    "dpmpp_2s_ancestral": dpmpp_2s_ancestral,
+    "dpm_solver": dpm_solver,
+    "dpm_multistep": dpm_multistep,
+    "dpm2_ancestral": dpm2_ancestral,
+    "unipc": unipc,
+    "deis": deis,
+    "lms": lms,
+    "pndm": pndm,
     "ancestral": constant(ancestral()),
     "ancestral_large": constant(ancestral(large)),
     "euler_maruyama": euler_maruyama,
@@ -154,7 +190,8 @@ STEPS: Table = {  # solvers that go along a grid
 }
 SOLVERS: Table = {
     **STEPS,
-    "probability_flow": lambda rtol=1e-5, atol=1e-5: partial(probability_flow, rtol=rtol, atol=atol),
+    "probability_flow": adaptive_flow,
+    "score_sde": published.score_sde,
 }
 FINISHES: Table = {
     "clean": constant(clean),
@@ -175,12 +212,18 @@ NONLINEARITIES: Table = {
     "elu": constant(jax.nn.elu),
     "lrelu": constant(partial(jax.nn.leaky_relu, negative_slope=0.2)),
 }
+SIGMAS: Table = {  # noise levels that networks are told by index, the largest first
+    "geometric": lambda n=1000, sigma_min=0.01, sigma_max=50.0: tuple(
+        sde.geometric_sigmas(n, sigma_min, sigma_max)[::-1].tolist()
+    ),
+}
 ARGUMENTS: Mapping[str, Table] = {  # arguments that are functions themselves, given by name or as a call
     "sde": PROCESSES,
     "predictor": STEPS,
     "corrector": STEPS,
     "norm": NORMS,
     "nonlinearity": NONLINEARITIES,
+    "sigmas": SIGMAS,
 }
 
 
@@ -199,7 +242,7 @@ def invoke(table: Table, section: ConfigDict, what: str, **context: Any) -> Any:
         if key not in parameters:
             raise unknown(f"argument of {what} {section.name}", key, parameters)
         where = f"{key} of {what} {section.name}"
-        if key in ARGUMENTS:
+        if key in ARGUMENTS and parameters[key].annotation is not str:
             named = call(value) if isinstance(value, str) else value
             if not is_call(named):
                 raise ValueError(

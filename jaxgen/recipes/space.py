@@ -42,12 +42,14 @@ class Space(NamedTuple):
 
 
 def model_space(data: ConfigDict, levels: int, statistics: Statistics | None = None) -> Space:
-    """The space that the section `data` describes; without `statistics` no mean is removed."""
+    """The space that the section `data` describes, which needs `statistics` to remove the mean of every pixel."""
     if data.space.name != "linear" and not data.dequantize:
         raise ValueError(f"the space {data.space.name} needs a density on [0, {levels}): set data.dequantize=True.")
     bijection = invoke(SPACES, data.space, "space", levels=levels if data.dequantize else levels - 1)
     table = np.asarray(bijection.forward(jnp.arange(levels)))
-    if data.center and statistics is not None:
+    if data.center:
+        if statistics is None:
+            raise ValueError("data.center=True needs the mean of the training data, which is not known: set it False.")
         bijection = chain(bijection, center(jnp.asarray(statistics.mean)))
     half = 0.0 if data.dequantize else 0.5  # levels without noise lie in the middle of their bins
     return Space(
@@ -61,7 +63,7 @@ def model_space(data: ConfigDict, levels: int, statistics: Statistics | None = N
 
 def measure(data: ConfigDict, source: Source, seed: int) -> Statistics:
     """The statistics of up to 10 000 evenly spaced examples of the training data."""
-    space = model_space(data, source.spec.levels)
+    space = model_space(data, source.spec.levels, Statistics(np.zeros(source.spec.shape, np.float32), 1.0))
     n = source.spec.size
     rows = np.unique(np.linspace(0, n - 1, min(n, MEASURED)).round().astype(int))
     keys = jax.random.split(jax.random.key(seed), len(rows))

@@ -12,7 +12,7 @@ Decay = Callable[[Array], Array]  # number of steps taken, counting this one -> 
 
 def constant(decay: float) -> Decay:
     """d, always (the JAX score_sde's rule)."""
-    return lambda step: jnp.asarray(decay, jnp.float32)
+    return lambda step: jnp.asarray(decay, float)
 
 
 def warm(decay: float) -> Decay:

@@ -29,10 +29,12 @@ class Player(NamedTuple):
 
 
 class Training(NamedTuple):
-    """init(key, batch) -> State and step(state, batch, key) -> (State, metrics), both pure and jittable."""
+    """init(key, batch) -> State, step(state, batch, key) -> (State, metrics), and start(variables) -> State, the state
+    before the first step of networks that have these variables. All are pure and jittable."""
 
     init: Callable[[Array, Batch], State]
     step: Callable[[State, Batch, Array], tuple[State, Metrics]]
+    start: Callable[[dict[str, Any]], State]
 
 
 def training(
@@ -54,7 +56,10 @@ def training(
         raise ValueError(f"each network has one owner, but the players own {owned}.")
 
     def init(key: Array, batch: Batch) -> State:
-        params, extra = split(init_params(key, batch))
+        return start(init_params(key, batch))
+
+    def start(variables: dict[str, Any]) -> State:
+        params, extra = split(variables)
         if set(params) != set(owned):
             raise ValueError(f"the players own {sorted(owned)}, but init_params makes {sorted(params)}.")
         opt = tuple(player.tx.init({name: params[name] for name in player.owns}) for player in players)
@@ -88,7 +93,7 @@ def training(
         average = None if ema is None else moving_average.update(ema(state.step + 1), state.ema, params)
         return State(state.step + 1, params, extra, tuple(opt), average), metrics
 
-    return Training(init, step)
+    return Training(init, step, start)
 
 
 def _example_keys(key: Array, batch: Batch, axis_name: str | None) -> Array:

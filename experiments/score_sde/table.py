@@ -1,0 +1,176 @@
+"""The tables of score-SDE (Song et al. 2021, 2011.13456): published figures and measured ones, side by side.
+
+    python experiments/score_sde/table.py --scale=digits --runs=runs/score_sde_digits --out=experiments/score_sde
+    python experiments/score_sde/table.py --scale=paper --runs=runs/score_sde --only=vp/cifar10_ddpmpp_continuous \\
+        --inception=pt_inception-2015-12-05-6726825d.pth
+
+A row is a config, a sampler and its figures (rows.py). A config is trained in its folder of --runs, unless a finished
+model is there already: trained before, or put there by `jaxgen convert` from a published checkpoint. Rows that were
+measured are kept in rows.json of --runs: a script that was stopped goes on where it was.
+
+Scale "paper": FID of 50,000 samples against the training set and Inception score, on the Inception network with
+score_sde's input rule, and bits/dim of the test set by the probability flow; of the latest checkpoint in the folder,
+where table 3 of the paper has the best one. Scale "digits": the same pipeline in miniature, FDpix of 1,000 samples and
+bits/dim on the 8x8 digits; it writes table.json, table.png and samples.png to --out.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rows import DIGITS, PAPER, Row
+
+from jaxgen.commands import likelihood
+from jaxgen.commands.inception import Network, measurement
+from jaxgen.commands.model import Model, generate, generated, open_data, open_model
+from jaxgen.evaluate import pixels
+from jaxgen.io import atomic, images, plots
+from jaxgen.parallel.batched import example_keys
+from jaxgen.sampling.ode import flow
+from jaxgen.sampling.sample import prior
+
+METRICS = {"FID": "fid", "IS": "is"}
+PROBED = 64  # images whose evaluations by the adaptive ODE are counted
+SHOWN = 10  # images of a sampler in the picture
+
+
+class Scale(NamedTuple):
+    """The rows of a table and how many samples its figures are of."""
+
+    rows: list[Row]
+    num: int
+
+
+SCALES = {"paper": Scale(PAPER, 50_000), "digits": Scale(DIGITS, 1_000)}
+
+
+def folder(runs: Path, config: str) -> Path:
+    return runs / config.replace("/", "_")
+
+
+def train(config: str, runs: Path) -> None:
+    """Train the config in its folder, or go on with it; nothing where it is finished, or was not trained here."""
+    root = folder(runs, config)
+    if not root.exists() or (root / "metrics.jsonl").exists():
+        command = ["train", f"--config=configs/{config}.py", f"--workdir={root}"]
+        subprocess.run([sys.executable, "-m", "jaxgen", *command], check=True)
+
+
+def measure(row: Row, runs: Path, num: int, seed: int, network: Network) -> dict[str, Any]:
+    """{"evaluations": mean over images, "figures": {name: [value, standard error or None]}} of a row."""
+    model = open_model(folder(runs, row.config), row.overrides)
+    found = {}
+    if "FDpix" in row.figures:
+        training = open_data(model.run, model.run.config.data.split).records[:]["x"]
+        found["FDpix"] = pixels.compare(generate(model, num, seed, None), training, model.run.spec.levels)[0][0]
+    inception = [METRICS[name] for name in row.figures if name in METRICS]
+    if inception:
+        results = measurement(model, inception, network)(generated(model, num, seed, None), num)
+        found |= dict(zip([name for name in row.figures if name in METRICS], results, strict=True))
+    if "bits/dim" in row.figures:
+        (found["bits/dim"],) = likelihood.results(model, seed=seed)
+    return {
+        "evaluations": model.recipe.evaluations or adaptive(model, seed),
+        "figures": {name: [result.value, result.error] for name, result in found.items()},
+    }
+
+
+def adaptive(model: Model, seed: int) -> float:
+    """How often the adaptive ODE calls the network for an image, on the average, the finish included."""
+    settings, keys = model.run.config.sampling, example_keys(seed, jnp.arange(PROBED))
+
+    @jax.jit
+    def count(params: Any) -> jax.Array:
+        den = model.recipe.denoiser(params)
+        x, solver = prior(den, keys, (PROBED, *model.run.spec.shape)), settings.solver
+        return flow(den, x, den.sde.t1, solver.end, None, solver.rtol, solver.atol)[1]
+
+    return float(jnp.mean(count(model.params))) + (settings.finish.name == "clean")
+
+
+def text(figure: list[float | None] | None) -> str:
+    if figure is None:
+        return "-"
+    value, error = figure
+    return f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}")
+
+
+def side_by_side(rows: list[Row], measured: dict[str, Any]) -> str:
+    """A line for every row: config, sampler, evaluations, and each figure as published and as measured."""
+    lines = ["| | config | sampler | evaluations | figure | published | measured |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        found = measured.get(key(row), {})
+        for name, value in row.figures.items():
+            calls = f"{found['evaluations']:.0f}" if found else "-"
+            was = "-" if value is None else f"{value:g}"
+            now = text(found.get("figures", {}).get(name))
+            lines.append(f"| {row.table} | `{row.config}` | {row.sampler} | {calls} | {name} | {was} | {now} |")
+    return "\n".join(lines)
+
+
+def key(row: Row) -> str:
+    return " ".join((row.config, *row.overrides))
+
+
+def curves(rows: list[Row], measured: dict[str, Any]) -> dict[str, tuple[list[float], list[float]]]:
+    """Sampler -> (evaluations, FDpix) of one config."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for row in rows:
+        calls, values = found.setdefault(row.sampler.partition(",")[0], ([], []))
+        calls.append(measured[key(row)]["evaluations"])
+        values.append(measured[key(row)]["figures"]["FDpix"][0])
+    return found
+
+
+def draw(rows: list[Row], measured: dict[str, Any], runs: Path, out: Path, seed: int) -> None:
+    """table.png, FDpix over evaluations for every config side by side; samples.png, each sampler from the same noise at
+    each number of evaluations, a block for every config."""
+    charts, blocks = [], []
+    for config in dict.fromkeys(row.config for row in rows):
+        own = [row for row in rows if row.config == config]
+        charts.append(plots.pixels(plots.nfe_curves(curves(own, measured), f"FDpix, {config.partition('/')[0]}")))
+        for row in own:
+            model = open_model(folder(runs, config), row.overrides)
+            x = generate(model, SHOWN, seed, None)
+            blocks.append(images.to_uint8(x, 0, model.run.spec.levels - 1))
+    images.save(out / "table.png", np.concatenate(charts, axis=1))
+    images.save(out / "samples.png", images.grid(np.concatenate(blocks), SHOWN))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", choices=SCALES, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--only", default="", help="configs whose name contains this")
+    parser.add_argument("--out", type=Path, help="where pictures go (scale digits)")
+    parser.add_argument("--num", type=int, help="samples (default 50000, or 1000 on digits)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--inception", type=Path, help="the published weights of the Inception network")
+    parser.add_argument("--reference", type=Path, help="its statistics of the training set (default: measured)")
+    options = parser.parse_args()
+
+    scale = SCALES[options.scale]
+    rows = [row for row in scale.rows if options.only in row.config]
+    network = Network(options.inception, "tfgan", options.reference)
+    kept = options.runs / "rows.json"
+    measured = json.loads(kept.read_text()) if kept.exists() else {}
+    for config in dict.fromkeys(row.config for row in rows):
+        train(config, options.runs)
+        for row in (row for row in rows if row.config == config and key(row) not in measured):
+            measured[key(row)] = measure(row, options.runs, options.num or scale.num, options.seed, network)
+            atomic.write(kept, json.dumps(measured, indent=1).encode() + b"\n")
+            print(side_by_side([row], measured).splitlines()[-1], flush=True)
+    print(side_by_side(rows, measured))
+    if options.out and options.scale == "digits":
+        draw(rows, measured, options.runs, options.out, options.seed)
+        atomic.write(options.out / "table.json", json.dumps(measured, indent=1).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
