@@ -45,6 +45,10 @@ def parser() -> argparse.ArgumentParser:
             epilog="--config.SECTION.KEY=VALUE sets one value of the configuration, --config.SECTION=NAME a function.",
         )
 
+    def trained(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--workdir", required=True, type=Path)
+        sub.add_argument("--step", type=whole(0), help="checkpoint (default: the latest)")
+
     def sampling(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--sampler", help="solver in place of the configured one: heun, ddim, dpmpp_2m, ...")
         sub.add_argument("--steps", type=whole(2), help="times of the sampling grid")
@@ -59,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--workdir", required=True, type=Path)
 
     sample = command("sample", "Draw images from a trained model.")
-    sample.add_argument("--workdir", required=True, type=Path)
+    trained(sample)
     sample.add_argument("--num", type=whole(1), default=64, help="how many (default 64)")
     sampling(sample)
     judged(sample)
@@ -69,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--strip", metavar="PNG", help="also show the way from noise to image")
 
     restore = command("restore", "Fill in what is missing of images: pixels, colours, detail.")
-    restore.add_argument("--workdir", required=True, type=Path)
+    trained(restore)
     restore.add_argument("--task", required=True, help="inpaint, colorize, superres or deblur")
     restore.add_argument("--method", default="pigdm", help="pigdm (default), dps or replacement")
     restore.add_argument(
@@ -88,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     restore.add_argument("--out", default="restored.png", help="a .png: a row an image, given, seen and restored")
 
     evaluate = command("evaluate", "Measure a trained model; writes eval/STEP/report.html and metrics.json.")
-    evaluate.add_argument("--workdir", required=True, type=Path)
+    trained(evaluate)
     evaluate.add_argument("--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, fid, is, bpd (default fd,prdc,nn)")
     evaluate.add_argument("--num", type=whole(2), default=1000, help="samples (default 1000)")
     sampling(evaluate)
@@ -99,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--reference", type=Path, metavar="NPZ", help="statistics of the training data for fid")
 
     likelihood = command("likelihood", "Bits per dimension of a trained model.")
-    likelihood.add_argument("--workdir", required=True, type=Path)
+    trained(likelihood)
     likelihood.add_argument("--split", help="default: the configured test split")
     likelihood.add_argument("--divergence", help="exact or hutchinson")
     likelihood.add_argument("--num", type=whole(2), help="images (default: all)")
@@ -141,7 +145,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
 
     from jaxgen.commands.model import guided, open_model
 
-    model = open_model(args.workdir, overrides)
+    model = open_model(args.workdir, overrides, args.step)
     if getattr(args, "classifier", None) is not None:
         model = guided(model, open_model(args.classifier), args.scale)
     if args.command == "sample":

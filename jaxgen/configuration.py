@@ -66,7 +66,8 @@ def default() -> ConfigDict:
                 "log_every": 50,
                 "checkpoint_every": 500,
                 "sample_every": 500,  # 0: no pictures during training
-                "keep": 2,  # checkpoints
+                "keep": 2,  # checkpoints, the latest ones
+                "keep_every": 0,  # and for good those at multiples of this, which are saved in any case; 0: none
             },
             "parallel": {"mapping": "jit", "data": -1, "fsdp": 1},
             "sampling": {
@@ -74,6 +75,7 @@ def default() -> ConfigDict:
                 "grid": call("karras"),
                 "steps": 18,  # times of the grid
                 "finish": call("clean"),
+                "levels": call("nearest"),  # or "truncated", as score_sde; without effect on data.dequantize
                 "guidance": 1.0,  # weight of classifier-free guidance; 1 is the conditional model
                 "guidance_interval": None,  # (low, high): guide only where sigma/alpha lies between
                 "images": 64,  # in the picture drawn during training
@@ -81,6 +83,7 @@ def default() -> ConfigDict:
             },
             "likelihood": {
                 "divergence": call("hutchinson"),
+                "bins": call("centered"),  # of the levels, or "score_sde"; without effect on data.dequantize
                 "rtol": 1e-5,
                 "atol": 1e-5,
                 "draws": 1,  # of noise (dequantization, time) an image, averaged
@@ -93,8 +96,8 @@ def default() -> ConfigDict:
 # A run may go on with other values of these. A run that is made longer follows the schedule of its new length from
 # there on: optimizer.decay_steps usually is train.steps.
 HARMLESS = (
-    *("train.steps", "train.log_every", "train.checkpoint_every", "train.sample_every", "train.keep"),
-    "optimizer.decay_steps",
+    *("train.steps", "train.log_every", "train.checkpoint_every", "train.sample_every"),
+    *("train.keep", "train.keep_every", "optimizer.decay_steps"),
 )
 HARMLESS_SECTIONS = ("sampling.", "likelihood.", "parallel.")
 
@@ -108,6 +111,7 @@ AT_LEAST = {
     "train.checkpoint_every": 0,
     "train.sample_every": 0,
     "train.keep": 1,
+    "train.keep_every": 0,
     "sampling.steps": 2,
     "sampling.images": 1,
     "sampling.batch_size": 1,

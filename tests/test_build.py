@@ -12,6 +12,7 @@ import pytest
 from jaxgen.commands.train import augmentations
 from jaxgen.configuration import call, default, load, override
 from jaxgen.data import load as load_data
+from jaxgen.data.transforms import dequantize, nearest
 from jaxgen.losses.denoising import denoising, total
 from jaxgen.losses.elbo import variational_bound
 from jaxgen.parallel.batched import batched, example_keys
@@ -120,8 +121,71 @@ def test_levels_survive_model_space(overrides, digits):
     space = model_space(config.data, 17, measure(config.data, digits, 0))
     x = digits.records[:50]["x"]
     keys = jax.random.split(jax.random.key(0), 50)
-    for enter in (space.enter, space.bin):
-        np.testing.assert_array_equal(space.leave(space.bijection.forward(enter(keys, x))), x)
+    np.testing.assert_array_equal(space.leave(space.bijection.forward(space.enter(keys, x))), x)
+    np.testing.assert_array_equal(space.leave(space.bins.forward(dequantize(keys, x))), x)
+
+
+@pytest.mark.parametrize("low, offset", [(-1.0, 7), (0.0, 8)])
+@pytest.mark.parametrize("rule", sorted(names.BINS))
+def test_bits_of_a_gaussian_are_exact_for_every_rule_of_bins(rule, low, offset, x64):
+    """Breaks if bins lie elsewhere than the rule says or their volume is lost: on a density N(m, s^2), the bits of a
+    bin of width w about c are log2(sqrt(2 pi) s / w) + ((c - m)^2 + w^2 / 12) / (2 s^2 ln 2) on the average over it.
+    Those by score_sde's rule must be the ones of its own arithmetic, with its offset."""
+    m, s, i = 0.3, 0.6, np.arange(256.0)
+    data = override(default(), ["data.space=linear", f"data.space.low={low}"]).data
+    space = model_space(data, 256, bins=invoke(names.BINS, call(rule), "bins", levels=256))
+    u, weight = np.polynomial.legendre.leggauss(2)  # exact for the square in the exponent
+    y = i[:, None] + (u + 1) / 2
+    z = np.asarray(space.bins.forward(y))
+    volume = np.asarray(space.bins.log_det(y)) / 2  # of each of the two columns
+    logp = -0.5 * np.log(2 * np.pi * s**2) - (z - m) ** 2 / (2 * s**2)
+    bits = -(logp + volume[:, None]) / np.log(2)
+    center, width = {
+        "centered": (low + (1 - low) * i / 255, (1 - low) / 255),
+        "score_sde": (low + (1 - low) * (i + 0.5) / 256, (1 - low) / 256),
+    }[rule]
+    expected = np.log2(np.sqrt(2 * np.pi) * s / width) + ((center - m) ** 2 + width**2 / 12) / (2 * s**2 * np.log(2))
+    np.testing.assert_allclose(bits @ weight / 2, expected, rtol=1e-12)
+    if rule == "score_sde":
+        image = ((u + 1) / 2 + 255 * (i / 255)[:, None]) / 256
+        np.testing.assert_allclose(z, low + (1 - low) * image, atol=1e-14)
+        np.testing.assert_allclose(bits, -logp / np.log(2) + offset, rtol=1e-12)
+
+
+def test_bins_and_levels_of_a_dequantized_training_are_its_own():
+    """Breaks if a model that was trained on [0, levels) is measured or sampled anywhere else, whatever the rules."""
+    dequantized = override(default(), ["data.dequantize=True"]).data
+    y = np.random.default_rng(0).uniform(0, 17, (5, 3))
+    bins = invoke(names.BINS, call("score_sde"), "bins", levels=17)
+    for space in (model_space(dequantized, 17), model_space(dequantized, 17, None, bins, nearest)):
+        np.testing.assert_array_equal(space.bins.forward(y), space.bijection.forward(y))
+        np.testing.assert_array_equal(space.leave(space.bijection.forward(y)), np.floor(y))
+    # Integers without noise, in score_sde's bins, fill the same intervals.
+    np.testing.assert_allclose(model_space(default().data, 17, None, bins).bins.forward(y), y / 8.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", sorted(names.BINS))
+def test_the_configured_bins_reach_the_likelihood(rule, digits):
+    """Breaks if likelihood.bins or the volume of a bin is lost on the way. The network is zero, so that EDM's
+    denoiser is the exact one of N(0, s^2); the mean of the noise over the bins is left to 64 images."""
+    s = 0.7
+    config = small("edm/digits_mlp.py", "data.center=False", f"likelihood.bins={rule}")
+    recipe = build(config, digits.spec, Statistics(np.zeros((8, 8, 1), np.float32), s))
+    params = averaged(recipe.training.init(jax.random.key(0), None))
+    x = digits.records[:64]["x"]
+    logp = jax.jit(recipe.log_prob)(params, example_keys(0, jnp.arange(64)), x)
+    c, w = (x / 8 - 1, 1 / 8) if rule == "centered" else ((x + 0.5) / 8.5 - 1, 1 / 8.5)
+    expected = np.log2(np.sqrt(2 * np.pi) * s / w) + np.mean(c**2 + w**2 / 12) / (2 * s**2 * np.log(2))
+    assert -float(jnp.mean(logp)) / 64 / np.log(2) == pytest.approx(expected, abs=0.005)
+
+
+@pytest.mark.parametrize("rule, level", [("nearest", 10), ("truncated", 9)])
+def test_the_configured_levels_reach_the_samples(rule, level, digits):
+    """Breaks if sampling.levels is lost: the one image there is, 0.2 in [-1, 1], is 9.6 of 0 .. 16."""
+    config = small("edm/digits_mlp.py", f"sampling.levels={rule}")
+    recipe = build(config, digits.spec, Statistics(np.full((8, 8, 1), 0.2, np.float32), 1e-6))
+    params = averaged(recipe.training.init(jax.random.key(0), None))
+    np.testing.assert_array_equal(jax.jit(recipe.sample)(params, example_keys(0, jnp.arange(2))), level)
 
 
 def test_the_condition_reaches_the_network_and_guidance_the_samples(digits):

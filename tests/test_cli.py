@@ -94,6 +94,31 @@ def test_the_sampler_can_be_chosen_afterwards(run, tmp_path, capsys):
         assert re.findall(r"(\d+) evaluations", printed) == ([] if calls is None else [calls])
 
 
+def test_an_earlier_checkpoint_is_kept_and_opened(tmp_path, capsys):
+    """Breaks if the best of several checkpoints is not there any more, or --step opens another one."""
+    folder, out = tmp_path / "run", f"--out={tmp_path}/x.npz"
+    fast = "--config.optimizer.learning_rate=0.1", "--config.ema=none"
+    assert cli.main(train(folder, *fast, "--config.train.keep_every=3", "--config.train.keep=1")) == 0
+    capsys.readouterr()
+
+    def draw(*argv):
+        assert cli.main(["sample", f"--workdir={folder}", "--num=4", out, *argv]) == 0
+        return np.load(tmp_path / "x.npz")["images"], capsys.readouterr().out
+
+    early, said = draw("--step=3")
+    assert "samples of step 3" in said
+    last, said = draw("--step=6")
+    assert "samples of step 6" in said
+    np.testing.assert_array_equal(draw()[0], last)
+    assert np.any(early != last)
+    for command in (["sample"], ["restore", "--task=inpaint"], ["evaluate"], ["likelihood"]):
+        sentence = refused(capsys, *command, f"--workdir={folder}", "--step=4")
+        assert "checkpoint of step 4" in sentence and "keeps 3, 6:" in sentence
+    assert cli.main(["evaluate", f"--workdir={folder}", "--step=3", "--metrics=nn", "--num=40"]) == 0
+    assert (folder / "eval" / "3" / "report.html").exists()
+    assert cli.main(train(folder, *fast, "--config.train.keep_every=0")) == 0  # a run may go on with another value
+
+
 def test_classes_by_number_name_or_in_turn(conditional, tmp_path):
     """Breaks if a conditional model draws other classes than it was asked for, or guidance has no effect."""
 

@@ -146,6 +146,8 @@ def test_values_are_the_published_ones(name):
     config = load(CONFIGS / f"{name}.py")
     assert listed(translated(config)) == released(name)
     assert config.sampling.steps == released(name)["model"]["num_scales"]
+    assert config.train.keep_every == config.train.sample_every  # every snapshot is kept
+    assert (config.likelihood.bins.name, config.sampling.levels.name) == ("score_sde", "truncated")
     assert config.sampling.grid.end == (1e-5 if SDES[config.sde.name] == "vesde" else 1e-3)
     module = invoke(names.MODELS, config.model, "model")
     assert module.centered == released(name)["data"]["centered"]

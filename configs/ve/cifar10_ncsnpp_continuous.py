@@ -5,6 +5,10 @@ jaxgen train --config=configs/ve/cifar10_ncsnpp_continuous.py --workdir=runs/ve_
 Published: FID 2.38, Inception score 9.83 (table 3: best checkpoint, predictor-corrector with 2000 evaluations); 62.8 M
 parameters. The paper says .95 M steps, its released configuration 1.3 M, as here.
 
+The best of the checkpoints that train.keep_every keeps is found by `jaxgen evaluate --step=N --metrics=fid ...`. As in
+the release, samples are truncated to levels, not rounded, and a likelihood is that of 256 equal bins of [0, 255], which
+are not centered on their levels.
+
 The PyTorch release averages with `ema=warm`. Its n_iters counts step 0; train.steps does not.
 """
 
@@ -48,10 +52,13 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 128
     config.train.checkpoint_every = 10_000
     config.train.sample_every = 50_000
+    config.train.keep_every = 50_000
     config.sampling.solver = call("score_sde", predictor="reverse_diffusion", corrector="langevin", snr=0.16)
     config.sampling.grid = call("score_sde", end=1e-5)
     config.sampling.steps = 1000
     config.sampling.finish = call("last_mean")
+    config.sampling.levels = call("truncated")
     config.sampling.batch_size = 1024
+    config.likelihood.bins = call("score_sde")
     config.likelihood.draws = 5
     return config

@@ -47,7 +47,8 @@ def results(model: Model, split: str | None = None, num: int | None = None, seed
     batch = source.records[np.arange(n)]
     arrays = batch["x"], batch["label"] if config.data.conditional else None
     draws = f"mean of {count} draw{'s' * (count > 1)} of noise"
-    flow = f"probability flow, {config.likelihood.divergence.name} divergence, uniform dequantization, {draws}"
+    bins = "" if config.data.dequantize else f" in {config.likelihood.bins.name} bins"
+    flow = f"probability flow, {config.likelihood.divergence.name} divergence, uniform dequantization{bins}, {draws}"
     kinds = {
         "bits_per_dim": (model.recipe.log_prob, flow),
         "bits_per_dim_bound": (model.recipe.bound, f"variational bound on the integers, {draws}"),

@@ -14,7 +14,7 @@ from jaxgen.conditioning import Control
 from jaxgen.configuration import differences, override, unknown
 from jaxgen.data import Source, Spec
 from jaxgen.guidance import classifier, unconditional
-from jaxgen.io.checkpoint import checkpoints
+from jaxgen.io.checkpoint import Checkpoints, checkpoints
 from jaxgen.io.progress import progress
 from jaxgen.parallel.batched import batched, streamed
 from jaxgen.parallel.mesh import make_mesh, replicated
@@ -26,7 +26,7 @@ from jaxgen.workdir import Run
 
 
 class Model(NamedTuple):
-    """The recipe of a run with the variables of its latest checkpoint: the moving average where there is one."""
+    """The recipe of a run with the variables of a checkpoint: the moving average where there is one."""
 
     run: Run
     recipe: Recipe
@@ -43,14 +43,13 @@ def open_run(root: Path, overrides: Sequence[str] = ()) -> Run:
     return run._replace(config=config)
 
 
-def open_model(root: Path, overrides: Sequence[str] = ()) -> Model:
-    """The model in the work directory `root`; `overrides` may say how it samples, not what it is."""
+def open_model(root: Path, overrides: Sequence[str] = (), step: int | None = None) -> Model:
+    """The model in the work directory `root` at `step`, by default that of its latest checkpoint; `overrides` may say
+    how it samples, not what it is."""
     run = open_run(root, overrides)
     recipe = build(run.config, run.spec, run.statistics)
     with checkpoints(run.checkpoints) as saved:
-        step = saved.latest()
-        if step is None:
-            raise ValueError(f"expected a checkpoint in {run.checkpoints}, found none: train the model first.")
+        step = choose(saved, step)
         saved.extra(step)
         state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
         everywhere = replicated(make_mesh())
@@ -59,6 +58,19 @@ def open_model(root: Path, overrides: Sequence[str] = ()) -> Model:
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), wanted)
         arrays = saved.restore(step, target)
     return Model(run, recipe, join(arrays.get("ema", arrays.get("params")), arrays.get("extra", {})), step)
+
+
+def choose(saved: Checkpoints, step: int | None) -> int:
+    """`step`, or the latest for None, if there is a checkpoint of it."""
+    steps = saved.steps()
+    if not steps:
+        raise ValueError(f"expected a checkpoint in {saved.folder}, found none: train the model first.")
+    if step is not None and step not in steps:
+        raise ValueError(
+            f"expected a checkpoint of step {step} in {saved.folder}, which keeps {', '.join(map(str, steps))}: take "
+            "one of these; train.keep_every says which stay."
+        )
+    return steps[-1] if step is None else step
 
 
 def open_data(run: Run, split: str) -> Source:

@@ -44,7 +44,7 @@ def train(config: ConfigDict, root: Path) -> str:
     if recipe.sample is None:
         plan = plan._replace(sample_every=0)
 
-    with checkpoints(run.checkpoints, config.train.keep) as saved:
+    with checkpoints(run.checkpoints, config.train.keep, config.train.keep_every) as saved:
         start = saved.latest() or 0
         if start:
             extra = saved.extra(start)

@@ -61,6 +61,17 @@ def logit(levels: float, alpha: float = 0.02) -> Bijection:
     return Bijection(forward, lambda z: (jax.nn.sigmoid(real(z)) - alpha) / slope, log_det)
 
 
+def around(levels: float) -> Bijection:
+    """z = x - 1/2, log_det = 0: bins one level wide, each with its level in the middle."""
+    return affine(levels, -0.5, levels - 0.5)
+
+
+def between(levels: float) -> Bijection:
+    """z = x (levels - 1) / levels, log_det = D log((levels - 1) / levels): equal bins that fill [0, levels - 1], from
+    the lowest level to the highest. The bin of the lowest begins at it, that of the highest ends there."""
+    return affine(levels, 0.0, levels - 1.0)
+
+
 def center(mean: Array) -> Bijection:
     """z = x - mean, log_det = 0. `mean` is per pixel, [H, W, C], in the space where the map stands."""
     return Bijection(lambda x: real(x) - mean, lambda z: real(z) + mean, lambda x: per_example(jnp.zeros_like(real(x))))
@@ -98,9 +109,15 @@ def dequantize(keys: Array, x: Array) -> Array:
 def quantize(x: Array, levels: int) -> Array:
     """floor(x) within 0 .. levels-1: undoes `dequantize`. Float [...] -> uint8 (int32 beyond 256 levels).
 
-    For a model of integers without noise, `quantize(x + 0.5, levels)` is the nearest level.
+    On values around integers without noise it cuts off their fractions, as casts to integers do.
     """
     return jnp.clip(jnp.floor(x), 0, levels - 1).astype(jnp.uint8 if levels <= 256 else jnp.int32)
+
+
+def nearest(x: Array, levels: int) -> Array:
+    """floor(x + 1/2) within 0 .. levels-1, types as `quantize`: the level next to values around integers without
+    noise."""
+    return quantize(x + 0.5, levels)
 
 
 def real(x: Array) -> Array:

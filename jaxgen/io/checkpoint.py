@@ -27,6 +27,10 @@ class Checkpoints:
         """The last step that was saved whole, or None."""
         return self.manager.latest_step()
 
+    def steps(self) -> list[int]:
+        """All steps that were saved whole and stayed, in ascending order."""
+        return sorted(self.manager.all_steps())
+
     def save(self, step: int, state: Any, extra: Mapping[str, Any]) -> None:
         """Start to save `state` (a pytree of arrays) and `extra` (JSON). Returns once the arrays may be overwritten."""
         document = {"format": FORMAT, **extra}
@@ -65,14 +69,16 @@ class Checkpoints:
 
 
 @contextmanager
-def checkpoints(folder: Path, keep: int | None = None) -> Iterator[Checkpoints]:
-    """The checkpoints in `folder`, of which the latest `keep` stay; None to read only. All are whole on leaving."""
+def checkpoints(folder: Path, keep: int | None = None, every: int = 0) -> Iterator[Checkpoints]:
+    """The checkpoints in `folder`, of which the latest `keep` stay, and with `every` those of its multiples for good;
+    None to read only. All are whole on leaving."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     if keep is None:
         options = ocp.CheckpointManagerOptions(read_only=True, create=False)
     else:
+        kept = [policies.LatestN(keep), *([policies.EveryNSteps(every)] if every else [])]
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep)]), cleanup_tmp_directories=True
+            preservation_policy=policies.AnyPreservationPolicy(kept), cleanup_tmp_directories=True
         )
     manager = ocp.CheckpointManager(folder.absolute(), options=options)
     try:

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from jaxgen.conditioning import Control
 from jaxgen.configuration import call, default, expect, plain
 from jaxgen.data import Spec
+from jaxgen.data.transforms import dequantize
 from jaxgen.denoiser import Apply, Denoiser, OfTime, denoiser, identity, one
 from jaxgen.guidance import classifier_free, interval
 from jaxgen.likelihood import log_prob
@@ -42,7 +43,9 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
             "per class, or set data.conditional=False."
         )
     null = spec.num_classes if config.data.conditional else None
-    space = model_space(config.data, spec.levels, statistics)
+    bins = invoke(names.BINS, config.likelihood.bins, "bins", levels=spec.levels)
+    rounded = invoke(names.LEVELS, config.sampling.levels, "levels")
+    space = model_space(config.data, spec.levels, statistics, bins, rounded)
     sde = invoke(names.PROCESSES, config.sde, "sde")
     check_label(config, sde)
     measured = {} if statistics is None else {"sigma_data": statistics.sigma_data}
@@ -94,12 +97,10 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
 
     def density(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
         check_between("the likelihood", config.loss.label)
-        y = space.bin(fold(keys, NOISE), x)
+        y = dequantize(fold(keys, NOISE), x)
         tolerance = config.likelihood.rtol, config.likelihood.atol
-        z = space.bijection.forward(y)
-        return log_prob(trained(params), z, fold(keys, PROBE), divergence, *tolerance, cond) + space.bijection.log_det(
-            y
-        )
+        logp = log_prob(trained(params), space.bins.forward(y), fold(keys, PROBE), divergence, *tolerance, cond)
+        return logp + space.bins.log_det(y)
 
     def bound(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
         loss = in_model_space(objective(lambda params, x, t, cond, keys: apply(params, x, t, cond)), space)

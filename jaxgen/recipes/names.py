@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from jaxgen import sde
 from jaxgen.configuration import call, expect, is_call, unknown
-from jaxgen.data.transforms import affine, logit
+from jaxgen.data.transforms import affine, around, between, logit, nearest, quantize
 from jaxgen.denoiser import (
     fractional_index,
     grid_index,
@@ -197,6 +197,14 @@ FINISHES: Table = {
     "clean": constant(clean),
     "as_it_is": constant(as_it_is),
     "last_mean": constant(last_mean),
+}
+BINS: Table = {  # of the integers that a likelihood is of, where training adds no noise to them
+    "centered": around,
+    "score_sde": between,
+}
+LEVELS: Table = {  # from values around integers to integers
+    "nearest": constant(nearest),
+    "truncated": constant(quantize),
 }
 DIVERGENCES: Table = {
     "exact": exact,

@@ -14,7 +14,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen.data import Source
-from jaxgen.data.transforms import Bijection, center, chain, dequantize, quantize, real
+from jaxgen.data.transforms import Bijection, around, center, chain, dequantize, nearest, quantize, real
 from jaxgen.recipes.names import SPACES, invoke
 
 MEASURED = 10_000  # examples that decide the statistics of a data set
@@ -30,19 +30,30 @@ class Statistics(NamedTuple):
 
 class Space(NamedTuple):
     """enter: (keys [B], x levels [B, ...]) -> x + u, what `bijection` takes to model space and back.
-    bin: the same with u ~ U[0, 1) over the bin of every level, also where training adds no noise.
+    bins: x + u with u in [0, 1), the same in model space: the bin of every level, also where training adds no noise.
     leave: model space [B, ...] -> levels, of integer dtype.
     table: [levels], where the levels lie in model space, before any mean is removed."""
 
     bijection: Bijection
     enter: Callable[[Array, Array], Array]
-    bin: Callable[[Array, Array], Array]
+    bins: Bijection
     leave: Callable[[Array], Array]
     table: np.ndarray
 
 
-def model_space(data: ConfigDict, levels: int, statistics: Statistics | None = None) -> Space:
-    """The space that the section `data` describes, which needs `statistics` to remove the mean of every pixel."""
+def model_space(
+    data: ConfigDict,
+    levels: int,
+    statistics: Statistics | None = None,
+    bins: Bijection | None = None,
+    rounded: Callable[[Array, int], Array] = nearest,
+) -> Space:
+    """The space that the section `data` describes, which needs `statistics` to remove the mean of every pixel.
+
+    Integers that training sees without noise have `bins` of its likelihood beside it, x + u in [0, levels) -> values
+    around the levels (default: `around`), and come out of the model as `rounded`(values, levels). With data.dequantize
+    both follow from training: the bin of level k is [k, k + 1).
+    """
     if data.space.name != "linear" and not data.dequantize:
         raise ValueError(f"the space {data.space.name} needs a density on [0, {levels}): set data.dequantize=True.")
     bijection = invoke(SPACES, data.space, "space", levels=levels if data.dequantize else levels - 1)
@@ -51,12 +62,13 @@ def model_space(data: ConfigDict, levels: int, statistics: Statistics | None = N
         if statistics is None:
             raise ValueError("data.center=True needs the mean of the training data, which is not known: set it False.")
         bijection = chain(bijection, center(jnp.asarray(statistics.mean)))
-    half = 0.0 if data.dequantize else 0.5  # levels without noise lie in the middle of their bins
+    if data.dequantize:
+        return Space(bijection, dequantize, bijection, lambda z: quantize(bijection.inverse(z), levels), table)
     return Space(
         bijection,
-        enter=dequantize if data.dequantize else lambda keys, x: real(x),
-        bin=lambda keys, x: dequantize(keys, x) - half,
-        leave=lambda z: quantize(bijection.inverse(z) + half, levels),
+        enter=lambda keys, x: real(x),
+        bins=chain(around(levels) if bins is None else bins, bijection),
+        leave=lambda z: rounded(bijection.inverse(z), levels),
         table=table,
     )
 

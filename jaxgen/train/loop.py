@@ -26,11 +26,13 @@ class Placed(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Train up to `steps`; log, save and draw a picture at multiples of the others (0: never) and at the end."""
+    """Train up to `steps`; log, save (for a while, for good) and draw a picture at multiples of the others (0: never)
+    and at the end."""
 
     steps: int
     log_every: int
     checkpoint_every: int
+    keep_every: int
     sample_every: int
 
 
@@ -67,7 +69,7 @@ def fit(placed: Placed, state: State, batches: Iterator[Any], plan: Plan, hooks:
             last = step == plan.steps or stopped()
             if due(step, plan.log_every) or step == plan.steps:
                 running = step, metrics
-            if last or due(step, plan.checkpoint_every):
+            if last or due(step, plan.checkpoint_every) or due(step, plan.keep_every):
                 log()
                 hooks.save(step, placed.whole(state))
             if due(step, plan.sample_every) or step == plan.steps and plan.sample_every:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.data.transforms import affine, center, chain, dequantize, logit, quantize
+from jaxgen.data.transforms import affine, around, between, center, chain, dequantize, logit, nearest, quantize
 
 SHAPE = (3, 2, 1)
 MEAN = np.linspace(-0.5, 0.5, 6).reshape(SHAPE)
@@ -14,6 +14,8 @@ BIJECTIONS = {
     "affine to [0, 1]": affine(256, 0.0, 1.0),
     "logit": logit(17),
     "logit, small alpha": logit(256, 1e-6),
+    "around": around(17),
+    "between": between(17),
     "center": center(MEAN),
     "chain": chain(affine(17, 0.0, 1.0), center(MEAN), logit(3, 0.3)),
 }
@@ -78,3 +80,10 @@ def test_noise_of_an_example_is_its_own():
     whole = dequantize(keys, x)
     np.testing.assert_array_equal(whole, jnp.concatenate([dequantize(keys[:3], x[:3]), dequantize(keys[3:], x[3:])]))
     assert len(np.unique(whole)) == whole.size
+
+
+def test_pixels_are_rounded_or_truncated(x64):
+    """Samples half a level too dark, or not the files that published figures were measured on."""
+    x = np.concatenate([np.linspace(-0.2, 1.2, 4001), np.arange(256) / 255])
+    np.testing.assert_array_equal(quantize(x * 255, 256), np.clip(x * 255, 0, 255).astype(np.uint8))
+    np.testing.assert_array_equal(nearest(x * 255, 256), np.clip(np.floor(x * 255 + 0.5), 0, 255))

@@ -69,6 +69,16 @@ def test_the_latest_are_kept(folder):
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["7", "9"]
 
 
+def test_multiples_are_kept_for_good(tmp_path):
+    """Breaks if the checkpoint with the best FID is gone when it is known, or the others fill the disk."""
+    with checkpoints(tmp_path / "checkpoints", keep=1, every=4) as saved:
+        for step in (2, 4, 6, 8, 9):
+            saved.save(step, {"w": jnp.full((2,), step)}, {})
+    with checkpoints(tmp_path / "checkpoints") as saved:
+        assert saved.steps() == [4, 8, 9] and saved.latest() == 9
+        np.testing.assert_array_equal(saved.restore(4, abstract({"w": jnp.zeros((2,), int)}))["w"], 4)
+
+
 def test_the_average_is_restored_alone(folder):
     """Breaks if sampling must read optimizer states, three times the bytes."""
     state = make_state(make_mesh(devices=jax.devices()[:1]))

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from jaxgen import sde as process
+from jaxgen.configuration import default, override
+from jaxgen.data.transforms import between
 from jaxgen.denoiser import Denoiser, denoiser, fractional_index
 from jaxgen.likelihood import hutchinson, likelihood
 from jaxgen.prediction import EPS, SCORE
+from jaxgen.recipes.space import model_space
 from jaxgen.sampling.grids import uniform
 from jaxgen.sampling.noise import recorded
 from jaxgen.sampling.ode import flow, probability_flow
@@ -133,7 +136,11 @@ def test_likelihood(name, probe, golden, x64):
     result = likelihood(den, x, jnp.zeros(len(x)), hutchinson(lambda keys, x: epsilon), rtol=1e-8, atol=1e-8)
     bits = -result.logp / (x[0].size * np.log(2))
     np.testing.assert_allclose(bits, data[f"lik/{name}/{probe}/exact_bpd_given_epsilon_no_offset"], atol=1e-5)
-    np.testing.assert_allclose(bits + 8, data[f"lik/{name}/{probe}/centered0/bpd"], atol=2e-3)
+    for centered, low in ((0, 0.0), (1, -1.0)):  # the volume of a bin is the published offset
+        data_section = override(default(), ["data.space=linear", f"data.space.low={low}"]).data
+        bins = model_space(data_section, 256, bins=between(256)).bins
+        offset = -bins.log_det(x) / (x[0].size * np.log(2))
+        np.testing.assert_allclose(bits + offset, data[f"lik/{name}/{probe}/centered{centered}/bpd"], atol=2e-3)
     np.testing.assert_allclose(result.latent, data[f"lik/{name}/exact_z"], atol=1e-4)
 
 

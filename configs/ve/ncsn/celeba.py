@@ -2,7 +2,7 @@
 
 jaxgen train --config=configs/ve/ncsn/celeba.py --workdir=runs/ve_ncsn_celeba
 
-Published: samples only by the paper; the release has no number either.
+Published: no figure in 2011.13456; the release has none either.
 
 The release writes training.loss='vesde' for training.sde, which its code then misses.
 """

@@ -3,7 +3,7 @@ steps and a moving average.
 
 jaxgen train --config=configs/ve/ncsn/celeba_1245.py --workdir=runs/ve_ncsn_celeba_1245
 
-Published: a curve only (2006.09011 figure 5).
+Published: no figure in 2011.13456.
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,7 @@
 
 jaxgen train --config=configs/ve/ncsn/celeba_5.py --workdir=runs/ve_ncsn_celeba_5
 
-Published: a curve only (2006.09011 figure 5).
+Published: no figure in 2011.13456.
 """
 
 from ml_collections import ConfigDict

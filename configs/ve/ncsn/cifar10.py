@@ -2,7 +2,7 @@
 
 jaxgen train --config=configs/ve/ncsn/cifar10.py --workdir=runs/ve_ncsn_cifar10
 
-Published: FID 25.32, Inception score 8.87 (1907.05600 table 1, after 200 k steps).
+Published: FID 25.32, Inception score 8.87 by Song and Ermon, as 2011.13456 quotes them.
 
 No moving average: the release gives it the rate 0. Its network cannot be built there (norms of the wrong kind, a
 missing num_classes); here it is the one of the paper's own code. Without a predictor the release removes no noise, nor

@@ -3,7 +3,7 @@ of levels, the steps of Langevin dynamics.
 
 jaxgen train --config=configs/ve/ncsn/cifar10_124.py --workdir=runs/ve_ncsn_cifar10_124
 
-Published: a curve only (2006.09011 figure 5).
+Published: no figure in 2011.13456.
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@ moving average.
 
 jaxgen train --config=configs/ve/ncsn/cifar10_1245.py --workdir=runs/ve_ncsn_cifar10_1245
 
-Published: a curve only (2006.09011 figure 5).
+Published: no figure in 2011.13456.
 """
 
 from ml_collections import ConfigDict

@@ -2,10 +2,12 @@
 
 jaxgen train --config=configs/ve/ncsnv2/bedroom.py --workdir=runs/ve_ncsnv2_bedroom
 
-Published: samples only.
+Published: no figure in 2011.13456.
 
 The release writes training.continuouse=False, so that a network that knows indices alone is trained in continuous time;
 here it is trained on its table.
+
+A JAX checkpoint of the release needs model.align_corners=False and model.unbiased=False.
 """
 
 from ml_collections import ConfigDict

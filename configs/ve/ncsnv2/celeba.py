@@ -2,7 +2,9 @@
 
 jaxgen train --config=configs/ve/ncsnv2/celeba.py --workdir=runs/ve_ncsnv2_celeba
 
-Published: FID 10.23 (2006.09011 table 1, with a last denoising step).
+Published: no figure in 2011.13456.
+
+A JAX checkpoint of the release needs model.align_corners=False, model.unbiased=False, model.refine_mult=(2, 2, 2, 1).
 """
 
 from ml_collections import ConfigDict

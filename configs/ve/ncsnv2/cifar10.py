@@ -2,11 +2,12 @@
 
 jaxgen train --config=configs/ve/ncsnv2/cifar10.py --workdir=runs/ve_ncsnv2_cifar10
 
-Published: FID 10.87, Inception score 8.40 (2006.09011 table 1, with a last denoising step).
+Published: FID 10.87, Inception score 8.40 by Song and Ermon, as 2011.13456 quotes them.
 
 Without a predictor the release removes no noise; here sampling ends with that step (sampling.finish=clean). The
-network is the one of the paper's own code: that of the JAX release has `unbiased=False`, `align_corners=False` and
-`refine_mult=(2, 2, 2, 1)`, that of the PyTorch release cannot be built.
+network is the one of the paper's own code; that of the PyTorch release cannot be built.
+
+A JAX checkpoint of the release needs model.align_corners=False, model.unbiased=False, model.refine_mult=(2, 2, 2, 1).
 """
 
 from ml_collections import ConfigDict

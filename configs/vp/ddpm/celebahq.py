@@ -3,7 +3,7 @@
 
 jaxgen train --config=configs/vp/ddpm/celebahq.py --workdir=runs/vp_ddpm_celebahq
 
-Published: samples only.
+Published: no figure in 2011.13456.
 
 The release reads the 1024-pixel TFRecords on its author's disk, though its network is for 256 pixels.
 """

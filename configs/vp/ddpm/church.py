@@ -2,7 +2,7 @@
 
 jaxgen train --config=configs/vp/ddpm/church.py --workdir=runs/vp_ddpm_church
 
-Published: FID 7.89 by Ho et al. (2006.11239 table 3); no number by Song et al.
+Published: FID 7.89 by Ho et al. (2006.11239); no figure in 2011.13456.
 """
 
 from ml_collections import ConfigDict

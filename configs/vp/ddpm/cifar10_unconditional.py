@@ -2,7 +2,7 @@
 
 jaxgen train --config=configs/vp/ddpm/cifar10_unconditional.py --workdir=runs/vp_ddpm_cifar10_unconditional
 
-Published: no number.
+Published: no figure in 2011.13456.
 """
 
 from ml_collections import ConfigDict
