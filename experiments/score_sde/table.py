@@ -18,13 +18,14 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rows import DIGITS, PAPER, Row
+from rows import DIGITS, EVALUATIONS, PAPER, Row
 
 from jaxgen.commands import likelihood
 from jaxgen.commands.inception import Network, measurement
@@ -88,8 +89,9 @@ def adaptive(model: Model, seed: int) -> float:
     @jax.jit
     def count(params: Any) -> jax.Array:
         den = model.recipe.denoiser(params)
-        x, solver = prior(den, keys, (PROBED, *model.run.spec.shape)), settings.solver
-        return flow(den, x, den.sde.t1, solver.end, None, solver.rtol, solver.atol)[1]
+        x = prior(den, keys, (PROBED, *model.run.spec.shape))
+        tolerance = (settings.solver.get(name, 1e-5) for name in ("rtol", "atol"))
+        return flow(den, x, den.sde.t1, settings.solver.end, None, *tolerance)[1]
 
     return float(jnp.mean(count(model.params))) + (settings.finish.name == "clean")
 
@@ -111,6 +113,21 @@ def side_by_side(rows: list[Row], measured: dict[str, Any]) -> str:
             was = "-" if value is None else f"{value:g}"
             now = text(found.get("figures", {}).get(name))
             lines.append(f"| {row.table} | `{row.config}` | {row.sampler} | {calls} | {name} | {was} | {now} |")
+    return "\n".join(lines)
+
+
+def by_evaluations(rows: list[Row], measured: dict[str, Any]) -> str:
+    """A line for every config and sampler, FDpix (evaluations) from few to many; then the bits/dim of every config."""
+    lines = [f"| config | sampler | {' | '.join(map(str, EVALUATIONS))} |", "|---|---|" + "---|" * len(EVALUATIONS)]
+    for config in dict.fromkeys(row.config for row in rows):
+        for sampler, (calls, values) in curves([row for row in rows if row.config == config], measured).items():
+            cells = [f"{value:.3f} ({n:.0f})" for n, value in zip(calls, values, strict=True)]
+            cells = ["-"] * (len(EVALUATIONS) - len(cells)) + cells
+            lines.append(f"| `{config}` | {sampler} | {' | '.join(cells)} |")
+    lines += ["", "| config | bits/dim |", "|---|---|"]
+    for row in rows:
+        if "bits/dim" in row.figures:
+            lines.append(f"| `{row.config}` | {text(measured[key(row)]['figures']['bits/dim'])} |")
     return "\n".join(lines)
 
 
@@ -143,7 +160,7 @@ def draw(rows: list[Row], measured: dict[str, Any], runs: Path, out: Path, seed:
     images.save(out / "samples.png", images.grid(np.concatenate(blocks), SHOWN))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=SCALES, required=True)
     parser.add_argument("--runs", type=Path, required=True)
@@ -153,7 +170,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--inception", type=Path, help="the published weights of the Inception network")
     parser.add_argument("--reference", type=Path, help="its statistics of the training set (default: measured)")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
 
     scale = SCALES[options.scale]
     rows = [row for row in scale.rows if options.only in row.config]
@@ -166,7 +183,7 @@ def main() -> None:
             measured[key(row)] = measure(row, options.runs, options.num or scale.num, options.seed, network)
             atomic.write(kept, json.dumps(measured, indent=1).encode() + b"\n")
             print(side_by_side([row], measured).splitlines()[-1], flush=True)
-    print(side_by_side(rows, measured))
+    print(by_evaluations(rows, measured) if options.scale == "digits" else side_by_side(rows, measured))
     if options.out and options.scale == "digits":
         draw(rows, measured, options.runs, options.out, options.seed)
         atomic.write(options.out / "table.json", json.dumps(measured, indent=1).encode() + b"\n")
