@@ -50,7 +50,11 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--step", type=whole(0), help="checkpoint (default: the latest)")
 
     def sampling(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--sampler", help="solver in place of the configured one: heun, ddim, dpmpp_2m, ...")
+        sub.add_argument(
+            "--sampler",
+            help="solver in place of the configured one: heun, ddim, dpmpp_2m, ...; where that is score_sde, with grid "
+            "log_snr down to the same end and finish clean, unless --config.sampling.grid or finish say otherwise",
+        )
         sub.add_argument("--steps", type=whole(2), help="times of the sampling grid")
         sub.add_argument("--guidance", type=float, help="weight of classifier-free guidance; 1 is none")
 
@@ -83,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     )
     restore.add_argument("--factor", type=whole(2), default=2, help="superres: pixels a side of a mean (default 2)")
     restore.add_argument("--std", type=float, default=1.0, help="deblur: of the Gaussian, in pixels (default 1)")
-    restore.add_argument("--weight", type=float, default=1.0, help="of the guidance by pigdm and dps (default 1)")
+    restore.add_argument("--weight", type=float, help="of the guidance by pigdm, of the steps of dps (default 1)")
     restore.add_argument("--images", type=Path, help="a folder of images; default: the configured test split")
     restore.add_argument("--num", type=whole(1), default=8, help="how many (default 8)")
     sampling(restore)
@@ -125,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> str:
     """The command of `args`: what it has to say at the end."""
-    flags = {"sampler": "sampling.solver", "steps": "sampling.steps", "guidance": "sampling.guidance"}
+    flags = {"steps": "sampling.steps", "guidance": "sampling.guidance"}
     flags |= {"divergence": "likelihood.divergence", "draws": "likelihood.draws"}
     given = {key: getattr(args, flag, None) for flag, key in flags.items()}
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None] + overrides
@@ -145,7 +149,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
 
     from jaxgen.commands.model import guided, open_model
 
-    model = open_model(args.workdir, overrides, args.step)
+    model = open_model(args.workdir, overrides, args.step, getattr(args, "sampler", None))
     if getattr(args, "classifier", None) is not None:
         model = guided(model, open_model(args.classifier), args.scale)
     if args.command == "sample":

@@ -1,10 +1,12 @@
 r"""Inverse problems on a frozen model: draws of p(x_0 | y) with y = A x_0 (+ noise), for every process and solver.
 
     replacement:   x_s <- x_s - A^+ (A x_s - y_s),   y_s = alpha_s y + sigma_s A z           after every step
-    guidance:      score + grad_x log p(y | x_t),    p(y | x_t) = N(A E[x_0 | x_t], V(t))     within every step
+    descent:       x_s <- x_s - zeta grad_{x_t} |y - A E[x_0 | x_t]|^2                       after every step
+    guidance:      score + grad_x log p(y | x_t),    p(y | x_t) = N(A E[x_0 | x_t], V(t))    within every step
 
-Replacement (2011.13456 appendix I.2-I.4) changes a `Solver`, guidance (DPS, PiGDM) a `Denoiser`; `known` makes the
-measured part of the finished image the given one. A `Control` holds such changes, and may hold all three.
+Replacement (2011.13456 appendix I.2-I.4) and descent (DPS, 2209.14687) change a `Solver`, guidance (PiGDM, Song et al.
+2023) a `Denoiser`; `known` makes the measured part of the finished image the given one. A `Control` holds such changes,
+and may hold all three.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,6 @@ from jaxgen.sampling.sample import Draw, Finish, Memory, Solver
 from jaxgen.sde import SDE, expand
 
 Level = Callable[[Array, Array], Array]  # (t [B], s [B]) of a step -> the time of its measurement [B]
-Residual = Callable[[Array, Array, SDE], Array]  # (x0 [B, ...], t [B], sde) -> grad_x0 log p(y | x0) [B, ...]
 
 
 class Control(NamedTuple):
@@ -40,7 +41,8 @@ def arrival(t: Array, s: Array) -> Array:
 
 
 def departure(t: Array, s: Array) -> Array:
-    """The time that the step comes from, of which score_sde takes the measurement that it puts into x_s."""
+    """The time that the step comes from: with this `level`, `replaced` puts into x_s the measurement of time t, as
+    score_sde does."""
     return t
 
 
@@ -59,6 +61,39 @@ def replaced(operator: Operator, y: Array, level: Level = arrival) -> Callable[[
             return operator.impose(x, mean + expand(std, y) * operator.forward(draw(solver.draws))), memory
 
         return solver._replace(step=step, draws=solver.draws + 1)
+
+    return wrap
+
+
+def dps(operator: Operator, y: Array, weight: float = 1.0) -> Callable[[Solver], Solver]:
+    """Diffusion posterior sampling: x_s <- x_s - zeta grad_{x_t} |y - A x0_hat|^2 after every step, x0_hat =
+    E[x_0 | x_t], zeta = weight / |y - A x0_hat| (2209.14687 algorithm 1). One more evaluation a step, and a gradient of
+    the network.
+
+    weight: the paper's zeta', which has the unit of an image's norm: each step takes up to 2 zeta' off the error (the
+    released code, which descends the norm itself, half of that). zeta is at most what minimizes |y - A x| along the
+    gradient: where the published step is longer, it jumps over the measurement, back and forth for ever. It is shorter
+    on the paper's images, of 256 x 256 pixels with noise of 0.05 in y. Any process is read as its variance-preserving
+    twin x / sqrt(alpha^2 + sigma^2), which is the paper's: the same noise levels give the same images."""
+    tiny = jnp.finfo(y.dtype).tiny
+
+    def square(v: Array) -> Array:
+        return jnp.sum(jnp.square(v).reshape(v.shape[0], -1), axis=-1)
+
+    def wrap(solver: Solver) -> Solver:
+        def step(
+            den: Denoiser, memory: Memory, x: Array, t: Array, s: Array, draw: Draw, cond: Any
+        ) -> tuple[Array, Memory]:
+            error, pull = jax.vjp(lambda x: y - operator.forward(den.x0(x, t, cond)), x)
+            (slope,) = pull(error)  # of |error|^2 / 2
+            back = operator.adjoint(error)
+            nearest = square(back) / (square(operator.forward(back)) + tiny)
+            length = jnp.minimum(2 * weight / (jnp.sqrt(square(error)) + tiny), nearest)
+            units = jnp.hypot(den.sde.alpha(t), den.sde.sigma(t)) * jnp.hypot(den.sde.alpha(s), den.sde.sigma(s))
+            x, memory = solver.step(den, memory, x, t, s, draw, cond)
+            return x - expand(length * units, x) * slope, memory
+
+        return solver._replace(step=step, evaluations=solver.evaluations + 1)
 
     return wrap
 
@@ -89,39 +124,10 @@ def pigdm(
 ) -> Guidance:
     """Pseudoinverse guidance: p(y | x_t) = N(A x0_hat, r^2 A A^T + noise^2 I), x0_hat = E[x_0 | x_t]
     (Song et al. 2023, eq. 7; eq. 8 where noise = 0). For Gaussian data N(m, sd^2 I) and r^2 = `posterior_variance(sd)`,
-    here with sd = 1 the default, this is the exact posterior.
+    here with sd = 1 the default, this is the exact posterior. One gradient of the network an evaluation.
 
     noise: the standard deviation of the noise in y. weight: of the guidance; 1 is the posterior."""
     spread = variance or posterior_variance()
-
-    def residual(x0: Array, t: Array, sde: SDE) -> Array:
-        r2 = spread(sde, t)
-        error = operator.solve(y - operator.forward(x0), noise**2 / r2)
-        return expand(weight / r2, x0) * operator.adjoint(error)
-
-    return through_the_network(residual)
-
-
-def dps(operator: Operator, y: Array, noise: float | None = None, weight: float = 1.0) -> Guidance:
-    """Diffusion posterior sampling: p(y | x_t) = N(A x0_hat, v I), x0_hat = E[x_0 | x_t], with v = noise^2
-    (2209.14687 eq. 16).
-
-    That is stiff where the noise is small, so Algorithm 1 there divides the step by |y - A x0_hat|. Without `noise`
-    v = |y - A x0_hat|^2 / rank A here, the variance that is seen: it needs no constant for every process and number of
-    steps. weight: zeta, of the guidance."""
-
-    def residual(x0: Array, t: Array, sde: SDE) -> Array:
-        error = y - operator.forward(x0)
-        if noise is not None:
-            return weight / noise**2 * operator.adjoint(error)
-        seen = jnp.sum(jnp.square(error).reshape(error.shape[0], -1), axis=-1) / operator.rank
-        return expand(weight / (seen + jnp.finfo(seen.dtype).tiny), x0) * operator.adjoint(error)
-
-    return through_the_network(residual)
-
-
-def through_the_network(residual: Residual) -> Guidance:
-    """score + J^T residual(x0_hat, t, sde), J = d x0_hat / d x_t: one evaluation and one gradient of the network."""
 
     def guide(den: Denoiser) -> Denoiser:
         sde, prediction = den.sde, den.prediction
@@ -132,7 +138,9 @@ def through_the_network(residual: Residual) -> Guidance:
                 return decode(sde, prediction, output, x, t)[0], output
 
             x0, pull, output = jax.vjp(estimate, x, has_aux=True)
-            (gradient,) = pull(residual(x0, t, sde))
+            r2 = spread(sde, t)
+            error = operator.solve(y - operator.forward(x0), noise**2 / r2)
+            (gradient,) = pull(expand(weight / r2, x0) * operator.adjoint(error))
             # score = -eps / sigma, so that the prediction changes by -sigma / (d eps / d prediction) times the gradient
             return output - expand(sde.sigma(t) / eps_error_scale(sde, prediction, t), x) * gradient
 

@@ -71,6 +71,7 @@ def default() -> ConfigDict:
             },
             "parallel": {"mapping": "jit", "data": -1, "fsdp": 1},
             "sampling": {
+                "sde": call("trained"),  # or the continuous process behind the table of the training
                 "solver": call("heun"),
                 "grid": call("karras"),
                 "steps": 18,  # times of the grid
@@ -82,6 +83,7 @@ def default() -> ConfigDict:
                 "batch_size": 256,
             },
             "likelihood": {
+                "sde": call("trained"),  # as in sampling
                 "divergence": call("hutchinson"),
                 "bins": call("centered"),  # of the levels, or "score_sde"; without effect on data.dequantize
                 "rtol": 1e-5,

@@ -34,13 +34,11 @@ class Operator(NamedTuple):
     forward: x -> A x.
     adjoint: y -> A^T y.
     solve:   (y, damping [B]) -> (A A^T + damping I)^-1 y; at damping 0 the pseudo-inverse (A A^T)^+ y.
-    rank:    how many independent numbers A measures of one image; a scalar, or [B] where examples differ.
     """
 
     forward: Callable[[Array], Array]
     adjoint: Callable[[Array], Array]
     solve: Callable[[Array, Array], Array]
-    rank: Array | int
 
     def inverse(self, y: Array) -> Array:
         """A^+ y, the least image that measures y. y [B, ...] -> x [B, ...]."""
@@ -63,8 +61,7 @@ def inpainting(mask: ArrayLike, shape: Shape) -> Operator:
     def known(x: Array) -> Array:
         return where.astype(x.dtype) * x
 
-    rank = jnp.sum(where, axis=(-3, -2, -1))
-    return Operator(known, known, lambda y, damping: known(y) / expand(1 + damping, y), rank)
+    return Operator(known, known, lambda y, damping: known(y) / expand(1 + damping, y))
 
 
 def grey(shape: Shape) -> Operator:
@@ -78,7 +75,6 @@ def grey(shape: Shape) -> Operator:
         lambda x: jnp.mean(x, axis=-1, keepdims=True),
         lambda y: jnp.repeat(y / channels, channels, axis=-1),
         lambda y, damping: y / expand(1 / channels + damping, y),
-        math.prod(shape[:-1]),
     )
 
 
@@ -133,7 +129,6 @@ def separable(shape: Shape, rows: ArrayLike, columns: ArrayLike, cutoff: float =
         lambda x: transform(scaled(transform(x, v, b), spectrum), u, a),
         lambda y: transform(scaled(transform(y, u.T, a.T), spectrum), v.T, b.T),
         solve,
-        int(np.count_nonzero(spectrum)) * channels,
     )
 
 
@@ -148,7 +143,6 @@ def matrix(m: ArrayLike, shape: Shape, cutoff: float = 1e-6) -> Operator:
         lambda x: flat.forward(x.reshape(-1, size, 1, 1))[..., 0, 0],
         lambda y: flat.adjoint(y[..., None, None]).reshape(-1, *shape),
         lambda y, damping: flat.solve(y[..., None, None], damping)[..., 0, 0],
-        flat.rank,
     )
 
 
@@ -167,4 +161,4 @@ def linear(apply: Callable[[Array], Array], shape: Shape, tolerance: float = 1e-
 
         return jax.scipy.sparse.linalg.cg(normal, y, tol=tolerance, maxiter=2 * size)[0]
 
-    return Operator(jax.vmap(apply), jax.vmap(transpose), jax.vmap(solve), size)
+    return Operator(jax.vmap(apply), jax.vmap(transpose), jax.vmap(solve))

@@ -17,8 +17,8 @@ class Recipe(NamedTuple):
 
     training:   init and step of `jaxgen.train.player.training`; batches hold "x", integer levels [B, H, W, C], and
                 "label" [B] int32 for a conditional model.
-    sample:     (params, keys [B], cond [B] or None, control=Control()) -> images [B, H, W, C], integer levels; what
-                `control` steers lies in model space.
+    sample:     (params, keys [B], cond [B] or None, control=Control()) -> images [B, H, W, C], levels as whole numbers
+                in float32, NaN where sampling failed; what `control` steers lies in model space.
     trajectory: the same -> [T, B, H, W, C] from noise to image, in units of levels, not rounded; or None.
     log_prob:   (params, keys [B], x [B, H, W, C] levels, cond) -> [B] nats, an unbiased estimate of a lower bound on
                 log P(x) through a density; or None.

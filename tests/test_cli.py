@@ -272,6 +272,10 @@ BAD_CONFIGURATION = {
         "--config.sampling.solver=predictor_corrector --config.sampling.solver.predictor=reverse_difusion",
         "unknown predictor 'reverse_difusion': did you mean 'reverse_diffusion'",
     ),
+    "argument that is missing": (
+        "--config.sampling.solver=predictor_corrector",
+        "such as --config.sampling.solver.predictor=reverse_diffusion",
+    ),
     "argument that must be a function": (
         "--config.model=ncsnpp --config.model.nonlinearity=3",
         "nonlinearity of model ncsnpp must name a function, such as 'silu', got 3",
@@ -421,6 +425,8 @@ def test_a_model_is_only_used_as_it_was_trained(run, conditional, tmp_path, caps
     assert ".png, .npz or /" in refused(capsys, "sample", f"--workdir={run}", "--out=x.gif")
     assert "0 .. 9, got 12" in refused(capsys, "sample", f"--workdir={conditional}", out, "--label=12")
     assert "unknown metric" in refused(capsys, "evaluate", f"--workdir={run}", "--metrics=fdd")
+    for metrics in ("", "fd,"):
+        assert "one or more of fd, prdc" in refused(capsys, "evaluate", f"--workdir={run}", f"--metrics={metrics}")
     assert "Inception" in refused(capsys, "evaluate", f"--workdir={run}", "--metrics=fid")
     assert "exact" in refused(capsys, "likelihood", f"--workdir={run}", "--divergence=exakt")
     assert "'tset'" in refused(capsys, "likelihood", f"--workdir={run}", "--split=tset")

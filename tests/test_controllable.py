@@ -13,7 +13,8 @@ from PIL import Image
 from jaxgen import cli
 from jaxgen.classifier import Classifier
 from jaxgen.commands.accuracy import accuracy
-from jaxgen.commands.model import open_model
+from jaxgen.commands.model import open_model, open_run
+from jaxgen.commands.restore import degradable, spread
 from jaxgen.data import load
 from jaxgen.sde import edm
 
@@ -76,7 +77,7 @@ def test_what_is_known_stays_and_the_rest_is_filled_in(method, run, tmp_path, ca
     sampler = ["--sampler=ancestral", "--steps=4"]
     assert cli.main(restore(run, tmp_path / "x.png", "--task=inpaint", f"--method={method}", "--num=3", *sampler)) == 0
     printed = capsys.readouterr().out
-    assert "measurement error 0.0000" in printed and f"by {method}" in printed
+    assert "0.0000 with what was seen put in" in printed and f"by {method}: measurement error" in printed
     given, seen, made = np.rint(columns(tmp_path / "x.png", 3)).swapaxes(0, 1)
     truth = load("digits", "test").records[:3]["x"][..., 0]
     np.testing.assert_array_equal(given, truth)
@@ -116,6 +117,64 @@ def test_other_tasks_masks_and_samplers(run, tmp_path, capsys):
     assert "measurement error" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory):
+    """A diffusion model of images with colours, hardly trained."""
+    folder = tmp_path_factory.mktemp("runs") / "emoji"
+    assert cli.main(train(folder, "--config.data.dataset=emoji32", "--config.train.steps=2")) == 0
+    return folder
+
+
+@pytest.mark.parametrize("task", ["colorize", "superres"])
+def test_colours_are_restored(task, colours, tmp_path, capsys):
+    """Breaks if the mean of the channels or of blocks is taken, shown or kept wrongly in images with three channels."""
+    argv = [f"--task={task}", "--method=dps", "--num=2", "--sampler=ancestral", "--steps=30", "--weight=1000"]
+    assert cli.main(restore(colours, tmp_path / "x.png", *argv)) == 0
+    alone, kept = (float(v) for v in re.search(r"error (\S+) .*, (\S+) with", capsys.readouterr().out).groups())
+    truth = load("emoji32", "test").records[:2]["x"].astype(float)
+
+    def measured(x):
+        return x.mean(-1) if task == "colorize" else x.reshape(2, 16, 2, 16, 2, 3).mean((2, 4))
+
+    def tiles():
+        pixels = np.asarray(Image.open(tmp_path / "x.png")).astype(float)
+        size = (pixels.shape[0] - 2) // 2 - 2
+        cells = pixels[2:, 2:].reshape(2, size + 2, 3, size + 2, 3).swapaxes(1, 2)[:, :, :size, :size]
+        return cells[:, :, :: size // 32, :: size // 32].swapaxes(0, 1)
+
+    given, seen, made = tiles()
+    np.testing.assert_array_equal(given, truth)
+    np.testing.assert_allclose(measured(seen), measured(truth), atol=1)
+    assert np.sqrt(np.mean((measured(made) - measured(truth)) ** 2)) / 255 == pytest.approx(kept, abs=2e-4)
+    assert kept < 0.1 and alone < 0.1
+
+
+@pytest.mark.parametrize("method", ["pigdm", "dps"])
+def test_the_error_that_is_printed_is_the_methods_own(method, run, tmp_path, capsys):
+    """Breaks if what a method leaves of the measurement is hidden by what is put into its images, or the weight does
+    not reach it: without guidance the known half is as wrong as the unknown one."""
+
+    def missed(weight):
+        argv = ["--task=inpaint", f"--method={method}", f"--weight={weight}", "--steps=12"]
+        assert cli.main(restore(run, tmp_path / "x.png", *argv)) == 0
+        return float(re.search(r"measurement error (\S+) ", capsys.readouterr().out)[1])
+
+    assert missed(1) < 0.05 < 0.2 < missed(0)
+
+
+def test_a_model_that_has_not_seen_its_data_restores(run, tmp_path):
+    """Breaks if a converted checkpoint, whose training data nobody measured, is refused: PiGDM, which alone needs
+    their spread, must take that of the images at hand."""
+    folder = shutil.copytree(run, tmp_path / "converted")
+    document = json.loads((folder / "config.json").read_text())
+    for key in ("prediction", "scale_in"):
+        document["config"]["loss"][key]["sigma_data"] = document["statistics"]["sigma_data"]
+    (folder / "config.json").write_text(json.dumps(document | {"statistics": None}))
+    assert cli.main(restore(folder, tmp_path / "x.png", "--task=inpaint", "--num=2", "--steps=3")) == 0
+    unseen = open_run(folder)
+    assert spread(unseen, degradable(unseen, None), 0) == pytest.approx(document["statistics"]["sigma_data"], rel=0.05)
+
+
 def test_images_of_a_folder_are_restored(run, tmp_path, capsys):
     """Breaks if a user's own images are not brought to the levels of the model."""
     (tmp_path / "mine").mkdir()
@@ -150,6 +209,13 @@ def test_a_classifier_guides(run, guide, tmp_path):
     assert (guided != plain).any() and (guided != other).any() and (tmp_path / "strip.png").exists()
 
 
+def test_a_guided_model_has_no_likelihood(run, guide, capsys):
+    """Breaks if labels reach a network that knows no classes, or the likelihood of the model alone is taken for that of
+    the guided one."""
+    argv = ["evaluate", f"--workdir={run}", f"--classifier={guide}", "--metrics=fd,bpd"]
+    assert "a classifier guides it. Drop --classifier" in refused(capsys, *argv)
+
+
 def test_a_classifier_is_measured_by_noise_level(guide, capsys):
     """Breaks if noise is not added at the level that is said, in model space: what the nearest mean of a class tells
     without noise must be lost in it."""
@@ -181,7 +247,7 @@ def test_what_does_not_fit_is_one_sentence(run, guide, tmp_path, capsys):
 
     assert "did you mean 'inpaint'" in attempt("--task=inpant")
     assert "did you mean 'pigdm'" in attempt("--task=inpaint", "--method=pidgm")
-    assert "replacement has none" in attempt("--task=inpaint", "--method=replacement", "--weight=2")
+    assert "argument of method replacement 'weight'" in attempt("--task=inpaint", "--method=replacement", "--weight=2")
     assert "did you mean 'bottom'" in attempt("--task=inpaint", "--mask=botom")
     assert "several channels" in attempt("--task=colorize")
     assert "a factor of 3 does not divide" in attempt("--task=superres", "--factor=3")
@@ -192,6 +258,8 @@ def test_what_does_not_fit_is_one_sentence(run, guide, tmp_path, capsys):
     assert "must be [8, 8, 1 or 1], got (8, 6, 1)" in attempt("--task=inpaint", f"--mask={tmp_path}/mask.png")
     Image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / "mask.png")
     assert "no dark pixel" in attempt("--task=inpaint", f"--mask={tmp_path}/mask.png")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "mask.png")
+    assert "no light pixel" in attempt("--task=inpaint", f"--mask={tmp_path}/mask.png")
     assert "found none" in attempt("--task=inpaint", f"--mask={tmp_path}/none.png")
     assert "found none" in attempt("--task=inpaint", f"--images={tmp_path}/none")
     assert "without classes" in attempt("--task=inpaint", "--label=3")

@@ -32,12 +32,11 @@ EVERY = {
 
 @pytest.mark.parametrize("name", EVERY)
 def test_transpose_and_inverse_are_those_of_the_matrix(name, x64):
-    """Breaks if A^T, (A A^T + d)^-1 or the pseudo-inverse belongs to another A, or the rank is miscounted."""
+    """Breaks if A^T, (A A^T + d)^-1 or the pseudo-inverse belongs to another A."""
     operator = EVERY[name]
     size = int(np.prod(SHAPE))
     columns = operator.forward(jnp.eye(size).reshape(size, *SHAPE))
     dense = np.asarray(columns.reshape(size, -1).T)
-    assert np.linalg.matrix_rank(dense, tol=1e-2 if name == "blur" else None) == operator.rank
     y = jnp.asarray(RNG.standard_normal((2, *columns.shape[1:])))
     if name in ("deficient matrix", "blur", "inpainting"):  # measurements that some image has
         y = operator.forward(jnp.asarray(RNG.standard_normal((2, *SHAPE))))
@@ -74,7 +73,6 @@ def test_what_the_measurements_are(x64):
     masks = jnp.asarray(RNG.integers(0, 2, (2, *SHAPE)))
     each = inpainting(masks, SHAPE)
     np.testing.assert_allclose(each.forward(x), masks * x)
-    np.testing.assert_array_equal(each.rank, masks.reshape(2, -1).sum(1))
 
 
 def test_examples_do_not_meet():

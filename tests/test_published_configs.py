@@ -217,7 +217,7 @@ def test_it_trains_and_samples_at_its_size(name, once, monkeypatch):
         return jax.eval_shape(recipe.sample, {"net": state.params["net"]}, example_keys(0, jnp.arange(2)))
 
     drawn = once(("sample", network, config.sde.name, *plain(config.sampling.solver).items()), images)
-    assert (drawn.shape, drawn.dtype) == ((2, size, size, 3), np.uint8)
+    assert (drawn.shape, drawn.dtype) == ((2, size, size, 3), np.float32)
     chosen = released(name)["sampling"]
     each = (chosen["predictor"] != "none") + (chosen["corrector"] != "none") * chosen["n_steps_each"]
     assert recipe.evaluations == config.sampling.steps * each + (chosen["noise_removal"] == "clean")

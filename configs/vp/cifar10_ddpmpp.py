@@ -15,4 +15,5 @@ def get_config() -> ConfigDict:
     config.sde = call("ddpm", n=1000, beta_min=0.1, beta_max=20.0)
     config.loss.label = call("fractional_index")
     config.sampling.solver.predictor = "ancestral_sampling"
+    config.likelihood.sde = call("vp", beta_min=0.1, beta_max=20.0, t0=1e-5)
     return config

@@ -12,6 +12,7 @@ from jaxgen.commands.model import Model, generate, generated, labels_for, open_d
 from jaxgen.commands.sample import STRIP, path
 from jaxgen.configuration import plain, unknown
 from jaxgen.evaluate import pixels
+from jaxgen.evaluate.inception import centre_of
 from jaxgen.evaluate.report import Picture, report
 from jaxgen.evaluate.result import Result
 from jaxgen.io import images, plots, writers
@@ -30,16 +31,29 @@ def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) 
     written to eval/<step>/ of the work directory and returned as text."""
     if model.recipe.classifier is not None:
         return written(model, *accuracy(model, seed), "A classifier of noisy images.")
-    chosen = [name.strip() for name in metrics.split(",")]
-    for name in chosen:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
-    if network.reference is not None and "fid" not in chosen:
-        raise ValueError(f"--reference goes with --metrics=fid, got --metrics={metrics}.")
+    chosen = wanted(metrics, num, network)
+    if "bpd" in chosen:
+        likelihood.check(model)
     found, pictures = quality(model, chosen, num, seed, network) if {*chosen} - {"bpd"} else ([], [])
     if "bpd" in chosen:
         found += likelihood.results(model, seed=seed)
     return written(model, found, pictures, how(model))
+
+
+def wanted(metrics: str, num: int, network: Network) -> list[str]:
+    """The names in `metrics`, which `num` samples and `network` are enough for: known before any sample is drawn."""
+    chosen = [name.strip() for name in metrics.split(",")]
+    for name in chosen:
+        if not name:
+            raise ValueError(f"--metrics must be one or more of {', '.join(METRICS)}, got {metrics!r}.")
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+    if {*chosen} & {*PIXELS} and num < pixels.FEWEST:
+        raise ValueError(f"--metrics={metrics} needs at least {pixels.FEWEST} samples, got --num={num}.")
+    centre_of(network.rule)
+    if network.reference is not None and "fid" not in chosen:
+        raise ValueError(f"--reference goes with --metrics=fid, got --metrics={metrics}.")
+    return chosen
 
 
 def written(model: Model, found: list[Result], pictures: list[Picture], summary: str) -> str:
@@ -81,8 +95,8 @@ def quality(
     found = []
     if compared:
         figures, neighbours = pixelwise(model, first)
-        wanted = [name for group in chosen for name in PIXELS.get(group, ())]
-        found += [figure for figure in figures if figure.name in wanted]
+        names = [name for group in chosen for name in PIXELS.get(group, ())]
+        found += [figure for figure in figures if figure.name in names]
         pictures += neighbours
     if measured:
         found += measured(chain([first], batches), num)

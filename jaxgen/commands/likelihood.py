@@ -21,6 +21,14 @@ def likelihood(model: Model, split: str | None, num: int | None, seed: int) -> s
     return "\n".join(f"{r.name}  {r.value:.4f} ± {r.error:.4f} {r.unit}, {r.n} images, {r.definition}" for r in found)
 
 
+def check(model: Model) -> None:
+    """Raises ValueError unless the model has a likelihood."""
+    if model.recipe.log_prob is None and model.recipe.bound is None:
+        judge = model.recipe.classifier is not None
+        reason = "it is a classifier." if judge else "a classifier guides it. Drop --classifier for that of the model."
+        raise ValueError(f"the model in {model.run.root} has no likelihood: {reason}")
+
+
 def draw_of(fn: Callable[..., Array]) -> Callable[..., Array]:
     """fn(params, keys, x, cond) with the keys of the k-th draw of each example's noise: fold_in(key, k)."""
 
@@ -33,8 +41,7 @@ def draw_of(fn: Callable[..., Array]) -> Callable[..., Array]:
 def results(model: Model, split: str | None = None, num: int | None = None, seed: int = 0) -> list[Result]:
     """Bits/dim of the first `num` images of `split` (default: all of the test split), each averaged over
     likelihood.draws of its noise; the error is that of the mean over images."""
-    if model.recipe.log_prob is None and model.recipe.bound is None:
-        raise ValueError(f"the model in {model.run.root} has no likelihood: it is a {model.run.config.family}.")
+    check(model)
     config = model.run.config
     count = config.likelihood.draws
     split = split or config.data.test_split

@@ -21,6 +21,7 @@ from jaxgen.parallel.mesh import make_mesh, replicated
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import build
 from jaxgen.recipes.classifier import check_guides
+from jaxgen.recipes.sampling import in_place
 from jaxgen.train.state import State, join
 from jaxgen.workdir import Run
 
@@ -34,19 +35,21 @@ class Model(NamedTuple):
     step: int
 
 
-def open_run(root: Path, overrides: Sequence[str] = ()) -> Run:
-    """The run in the work directory `root`; `overrides` may say how it samples, not what it is."""
+def open_run(root: Path, overrides: Sequence[str] = (), solver: str | None = None) -> Run:
+    """The run in the work directory `root`; `overrides` may say how it samples, not what it is. `solver` takes the
+    place of the configured one, with a grid and a finish that fit, before them."""
     run = workdir.read(root)
-    config = override(run.config.copy_and_resolve_references(), overrides)
+    replaced = [] if solver is None else in_place(run.config.sampling, solver)
+    config = override(run.config.copy_and_resolve_references(), [*replaced, *overrides])
     for key, trained, asked in differences(run.config, config)[:1]:
         raise ValueError(f"the model in {root} was trained with {key}={trained}; {key}={asked} cannot be set now.")
     return run._replace(config=config)
 
 
-def open_model(root: Path, overrides: Sequence[str] = (), step: int | None = None) -> Model:
-    """The model in the work directory `root` at `step`, by default that of its latest checkpoint; `overrides` may say
-    how it samples, not what it is."""
-    run = open_run(root, overrides)
+def open_model(root: Path, overrides: Sequence[str] = (), step: int | None = None, solver: str | None = None) -> Model:
+    """The model in the work directory `root` at `step`, by default that of its latest checkpoint; `overrides` and
+    `solver` as in `open_run`."""
+    run = open_run(root, overrides, solver)
     recipe = build(run.config, run.spec, run.statistics)
     with checkpoints(run.checkpoints) as saved:
         step = choose(saved, step)
@@ -94,7 +97,8 @@ def sampler_of(recipe: Recipe) -> Callable[..., Array]:
 
 def guided(model: Model, judge: Model, scale: float) -> Model:
     """A diffusion model guided by the classifier `judge` of noisy images: to all that follows, a model that is told the
-    classes of `judge`. Its score is score + scale grad log p(class | x_t) (2011.13456 eq. 14)."""
+    classes of `judge`. Its score is score + scale grad log p(class | x_t) (2011.13456 eq. 14). It has no likelihood:
+    that is of the model alone."""
     check_guides(*((m.run.config, m.run.spec, m.run.statistics) for m in (judge, model)))
     told = model.run.config.data.conditional
 
@@ -111,22 +115,38 @@ def guided(model: Model, judge: Model, scale: float) -> Model:
     recipe = model.recipe._replace(
         sample=steered(sampler_of(model.recipe)),
         trajectory=model.recipe.trajectory and steered(model.recipe.trajectory),
+        log_prob=None,
+        bound=None,
     )
     run = model.run._replace(config=config, spec=judge.run.spec)
     return model._replace(run=run, recipe=recipe, params={**model.params, **judge.params})
 
 
 def generate(model: Model, num: int, seed: int, labels: np.ndarray | None) -> np.ndarray:
-    """`num` images in integer levels, [num, H, W, C]. Image i depends on the seed, i and its label alone,
-    except with `langevin` correctors whose norm is the mean of their batch: there also on sampling.batch_size."""
+    """`num` images in integer levels, [num, H, W, C], see `integers`. Image i depends on the seed, i and its label
+    alone, except with `langevin` correctors whose norm is the mean of their batch: there also on
+    sampling.batch_size."""
     config = model.run.config.sampling
     with progress(num, unit="image") as show:
-        return batched(sampler_of(model.recipe))(model.params, seed, (labels,), num, config.batch_size, show.update)
+        x = batched(sampler_of(model.recipe))(model.params, seed, (labels,), num, config.batch_size, show.update)
+    return integers(x, model.run.spec.levels)
 
 
 def generated(model: Model, num: int, seed: int, labels: np.ndarray | None) -> Iterator[np.ndarray]:
     """The images of `generate` in batches [b, H, W, C], each drawn when it is asked for."""
-    return streamed(sampler_of(model.recipe))(model.params, seed, (labels,), num, model.run.config.sampling.batch_size)
+    size, stream = model.run.config.sampling.batch_size, streamed(sampler_of(model.recipe))
+    return (integers(x, model.run.spec.levels) for x in stream(model.params, seed, (labels,), num, size))
+
+
+def integers(x: np.ndarray, levels: int) -> np.ndarray:
+    """Levels as a recipe samples them -> uint8 (int32 beyond 256 levels). Raises ValueError where they are NaN."""
+    failed = int(np.isnan(x).any(tuple(range(1, x.ndim))).sum())
+    if failed:
+        raise ValueError(
+            f"{failed} of {len(x)} images are not finite: the solver, its grid and finish do not fit the process, or "
+            "the training diverged; take another --sampler, more --steps, or an earlier --step."
+        )
+    return x.astype(np.uint8 if levels <= 256 else np.int32)
 
 
 def labels_for(run: Run, num: int, wanted: str | None = None) -> np.ndarray | None:

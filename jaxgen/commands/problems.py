@@ -86,8 +86,11 @@ def masks_of(name: str, shape: tuple[int, ...], num: int, seed: int) -> np.ndarr
             raise ValueError(f"expected an image file of the mask at {name}, found none: correct --mask.")
         mask = (read_image(Path(name), grey=True) > 127).astype(np.float32)
         inpainting(mask, shape)
-        if mask.all():
-            raise ValueError(f"the mask {name} has no dark pixel: make those dark that are to be filled in.")
+        if mask.all() or not mask.any():
+            lacking = "dark" if mask.all() else "light"
+            raise ValueError(
+                f"the mask {name} has no {lacking} pixel: make those dark that are to be filled in, the others light."
+            )
     else:
         raise unknown("mask", name, [*MASKS, "random"])
     return np.broadcast_to(mask, (num, *mask.shape))

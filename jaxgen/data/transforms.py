@@ -107,15 +107,16 @@ def dequantize(keys: Array, x: Array) -> Array:
 
 
 def quantize(x: Array, levels: int) -> Array:
-    """floor(x) within 0 .. levels-1: undoes `dequantize`. Float [...] -> uint8 (int32 beyond 256 levels).
+    """floor(x) within 0 .. levels-1, whole numbers in the type of x: undoes `dequantize`. Where x is not finite, NaN,
+    which a cast to integers would make a level like any other.
 
     On values around integers without noise it cuts off their fractions, as casts to integers do.
     """
-    return jnp.clip(jnp.floor(x), 0, levels - 1).astype(jnp.uint8 if levels <= 256 else jnp.int32)
+    return jnp.where(jnp.isfinite(x), jnp.clip(jnp.floor(x), 0, levels - 1), jnp.nan)
 
 
 def nearest(x: Array, levels: int) -> Array:
-    """floor(x + 1/2) within 0 .. levels-1, types as `quantize`: the level next to values around integers without
+    """floor(x + 1/2) within 0 .. levels-1, as `quantize`: the level next to values around integers without
     noise."""
     return quantize(x + 0.5, levels)
 

@@ -33,9 +33,7 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, rule: str = "tf1") -
     The c above is 128 for the rule "tf1", that of the graph itself (TTUR, torch-fidelity, guided-diffusion), and 127.5
     for "tfgan", that of score_sde's figures and statistics. They move the features by half a percent.
     """
-    if rule not in INPUTS:
-        raise ValueError(f"the input of the Inception network must be {' or '.join(INPUTS)}, got {rule!r}.")
-    centre = INPUTS[rule]
+    centre = centre_of(rule)
 
     def fn(params: Any, images: Array) -> Features:
         x = tf1_bilinear(images.astype(jnp.float32), SIDE, SIDE)
@@ -43,6 +41,13 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, rule: str = "tf1") -
         return Features(found.pool2048, found.logits)
 
     return Extractor(fn, parameters(state), f"Inception-v3 2015-12-05, input {rule}, weights sha256 {sha256}")
+
+
+def centre_of(rule: str) -> float:
+    """The c of this rule."""
+    if rule not in INPUTS:
+        raise ValueError(f"the input of the Inception network must be {' or '.join(INPUTS)}, got {rule!r}.")
+    return INPUTS[rule]
 
 
 def open_extractor(path: str | os.PathLike | None, rule: str = "tf1") -> Extractor:

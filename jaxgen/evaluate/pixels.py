@@ -8,6 +8,9 @@ from jaxgen.evaluate.neighbours import Proximity, proximity, self_proximity
 from jaxgen.evaluate.prdc import prdc
 from jaxgen.evaluate.result import Result, jackknife_error
 
+GROUPS = 20  # of the jackknife
+FEWEST = 2 * GROUPS  # samples
+
 
 def to_levels(images: ArrayLike, levels: int) -> np.ndarray:
     """clip(round(x), 0, levels - 1) / (levels - 1): images [n, ...] in integer units onto the levels of [0, 1]."""
@@ -42,7 +45,7 @@ def compare(generated: ArrayLike, train: ArrayLike, levels: int, k: int = 5) -> 
     def share(name: str, value: float, definition: str, count: int) -> Result:
         return figure(name, value, definition, count, (value * (1 - value) / count) ** 0.5)
 
-    spread = jackknife_error(distance, fake)
+    spread = jackknife_error(distance, fake, GROUPS)
     jackknife = "± by a jackknife, on the large side"
     balls = "a ball reaches the k-th nearest neighbour among its own kind"
     return [

@@ -10,11 +10,10 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen.conditioning import Control
-from jaxgen.configuration import call, default, expect, plain
+from jaxgen.configuration import call, default, plain
 from jaxgen.data import Spec
 from jaxgen.data.transforms import dequantize
 from jaxgen.denoiser import Apply, Denoiser, OfTime, denoiser, identity, one
-from jaxgen.guidance import classifier_free, interval
 from jaxgen.likelihood import log_prob
 from jaxgen.losses.algebra import Aux, Batch, Loss, Params, drop_condition, scale
 from jaxgen.losses.denoising import denoising
@@ -25,13 +24,12 @@ from jaxgen.prediction import Prediction
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.names import invoke
+from jaxgen.recipes.sampling import PLAIN, process, sampler
 from jaxgen.recipes.space import Space, Statistics, model_space
-from jaxgen.sampling.sample import Solver, evaluations, last_mean, sample
 from jaxgen.sde import SDE
 from jaxgen.train.player import Player, training
 
 NOISE, PROBE = 0xDE94, 0x94B0  # salts: of dequantization, of the divergence estimate
-PLAIN = Control()
 
 
 def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:
@@ -84,22 +82,27 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         loss = drop_condition(config.loss.drop_condition, null, loss)
     optimizer = invoke(names.OPTIMIZERS, config.optimizer, "optimizer")
     divergence = invoke(names.DIVERGENCES, config.likelihood.divergence, "divergence")
-    draw, calls = sampler(config.sampling, sde, spec, null if config.loss.drop_condition else None)
+    drawn_on, measured_on = process(config.sampling, "sampling", sde), process(config.likelihood, "likelihood", sde)
+    draw, calls = sampler(config.sampling, drawn_on, spec, null if config.loss.drop_condition else None)
 
     def trained(params: Params) -> Denoiser:
         return denoiser(apply, params, sde, prediction, **network)
 
+    def sampled(params: Params) -> Denoiser:
+        return trained(params)._replace(sde=drawn_on)
+
     def images(params: Params, keys: Array, cond: Any = None, control: Control = PLAIN) -> Array:
-        return space.leave(draw(trained(params), keys, cond, control))
+        return space.leave(draw(sampled(params), keys, cond, control))
 
     def path(params: Params, keys: Array, cond: Any = None, control: Control = PLAIN) -> Array:
-        return jax.vmap(space.bijection.inverse)(draw(trained(params), keys, cond, control, trajectory=True)[1])
+        return jax.vmap(space.bijection.inverse)(draw(sampled(params), keys, cond, control, trajectory=True)[1])
 
     def density(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
-        check_between("the likelihood", config.loss.label)
+        check_between("the ODE of the likelihood", config.loss.label)
         y = dequantize(fold(keys, NOISE), x)
         tolerance = config.likelihood.rtol, config.likelihood.atol
-        logp = log_prob(trained(params), space.bins.forward(y), fold(keys, PROBE), divergence, *tolerance, cond)
+        den = trained(params)._replace(sde=measured_on)
+        logp = log_prob(den, space.bins.forward(y), fold(keys, PROBE), divergence, *tolerance, cond)
         return logp + space.bins.log_det(y)
 
     def bound(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
@@ -121,7 +124,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         bound=bound if config.loss.objective == "bound" else None,
         evaluations=calls,
         enter=enter(space),
-        denoiser=trained,
+        denoiser=sampled,
     )
 
 
@@ -134,14 +137,16 @@ def check_label(config: ConfigDict, sde: SDE) -> None:
             "in continuous time: take sde=ddpm, ncsn or discretize, or loss.label=times_999 on VP, noise_level on VE."
         )
     if config.sampling.solver.name == "probability_flow":
-        check_between("sampling.solver=probability_flow", label)
+        check_between("the ODE of sampling.solver=probability_flow", label)
+    if config.sampling.sde.name != "trained":
+        check_between(f"sampling.sde={config.sampling.sde.name}", label)
 
 
 def check_between(what: str, label: ConfigDict) -> None:
-    """Raises ValueError if `what`, an adaptive ODE, would ask a network for times that its label rounds away."""
+    """Raises ValueError if `what` would ask a network for times that its label rounds away."""
     if label.name in names.ROUNDED:
         raise ValueError(
-            f"{what} is an ODE that asks for times between those of the table, which loss.label={label.name} rounds to "
+            f"{what} asks for times between those of the table, which loss.label={label.name} rounds to "
             "an index: sample along the grid instead (sampling.solver=ddim, ancestral or score_sde), or train with "
             "loss.label=fractional_index a network that embeds its label."
         )
@@ -212,57 +217,3 @@ def in_model_space(loss: Loss, space: Space) -> Loss:
         return loss(params, {"x": x, **cond, **rest}, keys)
 
     return prepared
-
-
-def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple[Callable[..., Any], int | None]:
-    """draw(denoiser, keys [B], cond, control, trajectory=False) as `config` says, and how often it calls the
-    network."""
-    guided = config.guidance != 1
-    if guided and null is None:
-        raise ValueError(
-            "sampling.guidance needs a class-conditional model that also knows no class: train with "
-            "data.conditional=True and loss.drop_condition=0.1."
-        )
-    rule = classifier_free(config.guidance, null)
-    within = config.guidance_interval
-    if within is not None:
-        low, high = pair("sampling.guidance_interval", within)
-        rule = interval(rule, low, high)
-    solver = invoke(names.SOLVERS, config.solver, "solver", sde=sde, n=config.steps)
-    finish = invoke(names.FINISHES, config.finish, "finish")
-    grid = invoke(names.GRIDS, config.grid, "grid")
-    stepwise = isinstance(solver, Solver)
-    start = jax.ShapeDtypeStruct((1, *spec.shape), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.float32)
-    if finish is last_mean and stepwise and not isinstance(jax.eval_shape(solver.init, *start), jax.ShapeDtypeStruct):
-        raise ValueError(
-            f"sampling.finish=last_mean needs a solver that adds noise to a mean, such as ancestral, got "
-            f"{config.solver.name}: take sampling.finish=clean."
-        )
-
-    def draw(den: Denoiser, keys: Array, cond: Any = None, control: Control = PLAIN, trajectory: bool = False) -> Any:
-        den = control.denoiser(rule(den) if guided else den)
-        shape, end = (keys.shape[0], *spec.shape), control.finish(finish)
-        if stepwise:
-            steps = solver if control.solver is None else control.solver(solver)
-            return sample(den, steps, grid(sde, config.steps), keys, shape, cond, trajectory=trajectory, finish=end)
-        if control.solver is not None:
-            raise ValueError(
-                f"{config.solver.name} chooses its own steps, but a measurement is replaced after every step: take "
-                "another --sampler, such as ancestral, or guidance (--method=pigdm or dps)."
-            )
-        return solver(den, keys, shape, cond=cond, finish=end)
-
-    passes = 1 + guided + (guided and within is not None)
-    if not stepwise:
-        return draw, None
-    times = jax.eval_shape(lambda: grid(sde, config.steps))
-    return draw, evaluations(solver, len(times), finish) * passes
-
-
-def pair(where: str, value: Any) -> tuple[float, float]:
-    """Two numbers in ascending order."""
-    if isinstance(value, list | tuple) and len(value) == 2:
-        low, high = (expect(where, float, one) for one in value)
-        if low < high:
-            return low, high
-    raise ValueError(f"{where} must be two numbers (low, high) with low < high, got {value!r}.")

@@ -11,7 +11,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen import sde
-from jaxgen.configuration import call, expect, is_call, unknown
+from jaxgen.configuration import call, default, expect, is_call, unknown
 from jaxgen.data.transforms import affine, around, between, logit, nearest, quantize
 from jaxgen.denoiser import (
     fractional_index,
@@ -63,9 +63,13 @@ def churned_heun(churn: float = 0.0, low: float = 0.0, high: float = inf, scale:
     return churned(churn, low, high, scale)(heun()) if churn else heun()
 
 
-def equal_times(end: float | None = None) -> Callable[..., Array]:
-    """The grid `uniform` down to `end`."""
-    return partial(grids.uniform, end=end)
+def down_to(grid: Callable[..., Array]) -> Callable[..., Callable[..., Array]]:
+    """The `grid` with the argument `end`."""
+
+    def made(end: float | None = None) -> Callable[..., Array]:
+        return partial(grid, end=end)
+
+    return made
 
 
 def adaptive_flow(rtol: float = 1e-5, atol: float = 1e-5, end: float | None = None) -> Callable[..., Array]:
@@ -89,6 +93,10 @@ PROCESSES: Table = {
     "ddpm_cosine": lambda n=1000, offset=0.008: sde.ddpm(sde.cosine_betas(n, offset)),
     "discretize": sde.discretize,
     "ncsn": lambda n=1000, sigma_min=0.01, sigma_max=50.0: sde.ncsn(sde.geometric_sigmas(n, sigma_min, sigma_max)),
+}
+SOLVED: Table = {  # what samplers and likelihoods run on
+    "trained": lambda trained: trained,
+    **PROCESSES,
 }
 PREDICTIONS: Table = {
     "x0": constant(X0),
@@ -155,10 +163,10 @@ AVERAGES: Table = {
     "half_life": ema.half_life,
 }
 GRIDS: Table = {
-    "uniform": equal_times,
+    "uniform": down_to(grids.uniform),
     "karras": lambda rho=7.0: partial(grids.karras, rho=rho),
     "geometric": constant(grids.geometric),
-    "log_snr": constant(grids.log_snr),
+    "log_snr": down_to(grids.log_snr),
     "quadratic": constant(grids.quadratic),
     "indices": constant(grids.indices),
     "score_sde": lambda end=1e-3: partial(published.times, end=end),
@@ -197,6 +205,7 @@ FINISHES: Table = {
     "clean": constant(clean),
     "as_it_is": constant(as_it_is),
     "last_mean": constant(last_mean),
+    "denoising_step": published.denoising_step,
 }
 BINS: Table = {  # of the integers that a likelihood is of, where training adds no noise to them
     "centered": around,
@@ -234,6 +243,15 @@ ARGUMENTS: Mapping[str, Table] = {  # arguments that are functions themselves, g
     "sigmas": SIGMAS,
 }
 
+EXAMPLES = {"predictor": "reverse_diffusion", "corrector": "langevin", "sde": "vp", "n": 1000, "learning_rate": 1e-3}
+PATHS = {  # of the sections that messages call by their last key
+    key: f"{section}.{key}"
+    for section, keys in default().items()
+    if isinstance(keys, ConfigDict) and not is_call(keys)
+    for key, value in keys.items()
+    if is_call(value) and key != "sde"
+}
+
 
 def invoke(table: Table, section: ConfigDict, what: str, **context: Any) -> Any:
     """table[section.name](arguments of the section). `context` holds arguments that follow from elsewhere, handed on
@@ -264,5 +282,9 @@ def invoke(table: Table, section: ConfigDict, what: str, **context: Any) -> Any:
         arguments[key] = expect(where, kind, value)
     missing = [k for k, p in parameters.items() if p.default is inspect.Parameter.empty and k not in arguments]
     if missing:
-        raise ValueError(f"{what} {section.name} needs the argument {missing[0]!r}: set it in the configuration.")
+        flag = f"--config.{PATHS.get(what, what)}.{missing[0]}"
+        raise ValueError(
+            f"{what} {section.name} needs the argument {missing[0]!r}: give it, such as "
+            f"{flag}={EXAMPLES.get(missing[0], 'VALUE')}."
+        )
     return function(**arguments)

@@ -31,7 +31,7 @@ class Statistics(NamedTuple):
 class Space(NamedTuple):
     """enter: (keys [B], x levels [B, ...]) -> x + u, what `bijection` takes to model space and back.
     bins: x + u with u in [0, 1), the same in model space: the bin of every level, also where training adds no noise.
-    leave: model space [B, ...] -> levels, of integer dtype.
+    leave: model space [B, ...] -> levels, whole numbers as floats, NaN where the values are not finite.
     table: [levels], where the levels lie in model space, before any mean is removed."""
 
     bijection: Bijection

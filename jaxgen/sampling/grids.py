@@ -52,17 +52,18 @@ def geometric(sde: SDE, n: int) -> Array:
     return _snap(sde, jnp.geomspace(sde.t1, sde.t0, n))
 
 
-def log_snr(sde: SDE, n: int) -> Array:
-    """Equal steps of log snr (2206.00927 section 3.4)."""
-    ends = sde.log_snr(jnp.asarray([sde.t1, sde.t0]))
-    return _snap(sde, _at(sde, jnp.linspace(ends[0], ends[1], n)))
+def log_snr(sde: SDE, n: int, end: float | None = None) -> Array:
+    """Equal steps of log snr down to `end` (default: t0) (2206.00927 section 3.4)."""
+    end = sde.t0 if end is None else end
+    ends = sde.log_snr(jnp.asarray([sde.t1, end]))
+    return _snap(sde, _at(sde, jnp.linspace(ends[0], ends[1], n), end))
 
 
 def karras(sde: SDE, n: int, rho: float = 7.0) -> Array:
     """Equal steps of (sigma/alpha)^(1/rho) (2206.00364 eq. 5)."""
     ends = jnp.exp(-0.5 * sde.log_snr(jnp.asarray([sde.t1, sde.t0])))
     level = jnp.linspace(ends[0] ** (1 / rho), ends[1] ** (1 / rho), n) ** rho
-    return _snap(sde, _at(sde, -2 * jnp.log(level)))
+    return _snap(sde, _at(sde, -2 * jnp.log(level), sde.t0))
 
 
 def indices(sde: SDE, n: int) -> Array:
@@ -71,9 +72,9 @@ def indices(sde: SDE, n: int) -> Array:
     return jnp.asarray(grid[np.linspace(len(grid) - 1, 0, n).round().astype(int)])
 
 
-def _at(sde: SDE, log_snr: Array) -> Array:
-    """The times of the given log-SNRs, with the end points exact."""
-    return sde.time_at(log_snr).at[0].set(sde.t1).at[-1].set(sde.t0)
+def _at(sde: SDE, log_snr: Array, end: float) -> Array:
+    """The times of the given log-SNRs, with the end points t1 and `end` exact."""
+    return sde.time_at(log_snr).at[0].set(sde.t1).at[-1].set(end)
 
 
 def refine(sde: SDE, grid: Array, parts: int = 2) -> Array:

@@ -15,6 +15,7 @@ here: sub-VP takes Langevin correctors with the 1 - beta_i of its drift, which i
 tables do not exist, is refused with the solver that fits.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -40,7 +41,6 @@ from jaxgen.sde import SDE, ddpm, grid_of, log_slope, ncsn
 
 PREDICTORS = "euler_maruyama", "reverse_diffusion", "ancestral_sampling", "none"
 CORRECTORS = "langevin", "ald", "none"
-VE, VP, SUBVP = "VE", "VP", "sub-VP"
 
 
 def score_sde(
@@ -55,6 +55,11 @@ def score_sde(
     """One step of the published sampler with n scales, for `times(sde, n)` and the finish `last_mean` (or `as_it_is`,
     its noise_removal=False). stochasticity 0 is its probability_flow=True. Raises ValueError where `sde` lacks the
     tables that a predictor or corrector reads."""
+    if sde.t1 != 1:
+        raise ValueError(
+            f"score_sde's sampler knows VE, VP and sub-VP processes on times up to 1, got another one on [{sde.t0:g}, "
+            f"{sde.t1:g}]: take predictor_corrector, ddim or heun, which run on every process."
+        )
     pair = corrector_predictor(
         correct(sde, n, corrector, snr, corrector_steps), predict(sde, n, predictor, stochasticity)
     )
@@ -76,18 +81,18 @@ def times(sde: SDE, n: int, end: float = 1e-3) -> Array:
 def predict(sde: SDE, n: int, name: str, stochasticity: float = 1.0) -> Solver:
     """The predictor `name` of `PREDICTORS` with n scales. On sub-VP, which has no table of variances, reverse diffusion
     is Euler's method and ancestral sampling does not exist."""
-    euler = euler_maruyama(stochasticity, dt=1 / n)
-    if name == "euler_maruyama" or name == "reverse_diffusion" and kind(sde) == SUBVP:
-        return euler
+    tabulated = exploding(sde) or preserving(sde)
+    if name == "euler_maruyama" or name == "reverse_diffusion" and not tabulated:
+        return euler_maruyama(stochasticity, dt=1 / n)
     if name == "reverse_diffusion":
         return reverse_diffusion(stochasticity, truncated_index(tables(sde, n)))
     if name == "ancestral_sampling":
-        if kind(sde) == SUBVP:
+        if not tabulated:
             raise ValueError(
                 "ancestral_sampling needs the table of variances that sub-VP does not have: take "
                 "predictor=euler_maruyama or reverse_diffusion."
             )
-        return ancestral(large if kind(sde) == VP else small, truncated_index(tables(sde, n)))
+        return ancestral(large if preserving(sde) else small, truncated_index(tables(sde, n)))
     if name == "none":
         return stay()
     raise ValueError(f"score_sde's predictors are {', '.join(PREDICTORS)}, got {name!r}.")
@@ -112,10 +117,9 @@ def correct(sde: SDE, n: int, name: str, snr: float = 0.16, steps: int = 1) -> S
 def tables(sde: SDE, n: int) -> SDE:
     """The n scales that score_sde gives this process: sigma(t_i) on VE; on VP and sub-VP beta_i = beta(t_i)/n with
     beta = -2 f, at t_i = i/(n - 1). A discretized VP is its own table."""
-    known = kind(sde)
     with jax.ensure_compile_time_eval():
         t = jnp.linspace(0, 1, n)
-        if known == VE:
+        if exploding(sde):
             return ncsn(np.asarray(sde.sigma(t)))
         if sde.grid is not None:
             if len(sde.grid) != n:
@@ -127,26 +131,27 @@ def tables(sde: SDE, n: int) -> SDE:
         betas = np.asarray(-2 * log_slope(sde.alpha, t), np.float64) / n
     if betas.max() >= 1:
         raise ValueError(
-            f"score_sde's tables on {known} need more than {n * betas.max():.3g} scales, got n={n}: take more steps, "
-            "or a solver that steps between any two times, such as predictor_corrector, ancestral or ddim."
+            f"score_sde's tables of this process need more than {n * betas.max():.3g} scales, got n={n}: take more "
+            "steps, or a solver that steps between any two times, such as predictor_corrector, ancestral or ddim."
         )
     return ddpm(betas)
 
 
-def kind(sde: SDE) -> str:
-    """Which of score_sde's processes this is: "VE" (alpha = 1), "VP" (alpha^2 + sigma^2 = 1) or "sub-VP" (alpha^2 +
-    sigma = 1), on times up to 1. Raises ValueError for others."""
+def exploding(sde: SDE) -> bool:
+    """Whether alpha = 1, as on VE."""
+    return is_one(sde, lambda alpha, sigma: alpha)
+
+
+def preserving(sde: SDE) -> bool:
+    """Whether alpha^2 + sigma^2 = 1, as on VP."""
+    return is_one(sde, lambda alpha, sigma: alpha**2 + sigma**2)
+
+
+def is_one(sde: SDE, of: Callable[[Array, Array], Array]) -> bool:
+    """Whether of(alpha, sigma) is 1 at all times, seen at a few."""
     with jax.ensure_compile_time_eval():
         t = jnp.linspace(sde.t0, sde.t1, 5)
-        alpha, sigma = np.asarray(sde.alpha(t)), np.asarray(sde.sigma(t))
-    if sde.t1 == 1:
-        for name, is_one in ((VE, alpha), (VP, alpha**2 + sigma**2), (SUBVP, alpha**2 + sigma)):
-            if np.allclose(is_one, 1, atol=1e-5):
-                return name
-    raise ValueError(
-        f"score_sde's sampler knows VE, VP and sub-VP processes on times up to 1, got another one on [{sde.t0:g}, "
-        f"{sde.t1:g}]: take predictor_corrector, ddim or heun, which run on every process."
-    )
+        return np.allclose(of(sde.alpha(t), sde.sigma(t)), 1, atol=1e-5)
 
 
 def truncated_score(den: Denoiser) -> Denoiser:
@@ -164,9 +169,10 @@ def truncated_score(den: Denoiser) -> Denoiser:
     return Denoiser(den.sde, SCORE, den._replace(sde=held).score)
 
 
-def mean_of_a_step(solver: Solver) -> Finish:
-    """Finish with the mean of one more step from the last time: how score_sde denoises what its ODE sampler gives,
-    with `predict(sde, n, "reverse_diffusion")`."""
+def denoising_step(sde: SDE, n: int) -> Finish:
+    """Finish with the mean of one reverse-diffusion step of n scales from the last time, after which noise may be left:
+    how score_sde denoises what its ODE sampler gives."""
+    solver = predict(sde, n, "reverse_diffusion")
 
     def finish(den: Denoiser, memory: Memory, x: Array, t: Array, cond: Any) -> Array:
         return solver.step(den, solver.init(x, t), x, t, t, lambda n: jnp.zeros_like(x), cond)[1]

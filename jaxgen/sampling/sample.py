@@ -89,4 +89,4 @@ def sample(
 
 def evaluations(solver: Solver, n: int, finish: Finish = clean) -> int:
     """How often `sample` calls the network on a grid of n times."""
-    return (n - 1) * solver.evaluations + solver.warm_up + (finish is clean)
+    return (n - 1) * solver.evaluations + solver.warm_up + (finish not in (as_it_is, last_mean))

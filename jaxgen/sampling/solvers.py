@@ -32,11 +32,16 @@ Split = Callable[[SDE, Array, Array], tuple[Array, Array]]  # (sde, t, s) -> (do
 
 
 def posterior_split(eta: float) -> Split | None:
-    """up = eta times the posterior standard deviation of x_s (2010.02502 eq. 16), also k-diffusion's "ancestral"."""
+    """up = eta times the posterior standard deviation of x_s (2010.02502 eq. 16), also k-diffusion's "ancestral":
+
+        down^2 = sigma_s^2 (1 - eta^2 + eta^2 k),  up^2 = sigma_s^2 eta^2 (1 - k),  k = snr_t / snr_s
+
+    in which nothing cancels, however long the step."""
 
     def split(sde: SDE, t: Array, s: Array) -> tuple[Array, Array]:
-        up = eta * jnp.sqrt(sde.transition(s, t)[1]) * sde.sigma(s) / sde.sigma(t)
-        return jnp.sqrt(jnp.maximum(jnp.square(sde.sigma(s)) - jnp.square(up), 0)), up
+        sigma, log_k = sde.sigma(s), sde.log_snr(t) - sde.log_snr(s)
+        kept = jnp.maximum(1 - eta**2 + eta**2 * jnp.exp(log_k), 0)
+        return sigma * jnp.sqrt(kept), eta * sigma * jnp.sqrt(-jnp.expm1(log_k))
 
     return split if eta else None
 

@@ -94,6 +94,8 @@ def test_evaluate_measures_the_training_data_once_and_streams_the_samples(run, w
     [
         (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth and pass --inception"),
         (["--metrics=is", "--inception={weights}", "--inception-input=tf2"], "must be tf1 or tfgan, got 'tf2'"),
+        (["--metrics=bpd", "--inception-input=tf2"], "must be tf1 or tfgan, got 'tf2'"),
+        (["--metrics=bpd,nn"], "needs at least 40 samples, got --num=2"),
         (["--metrics=is", "--inception=pyproject.toml"], "begins otherwise"),
         (["--metrics=is", "--inception=nowhere.pth"], "nowhere.pth"),
         (["--metrics=fid", "--inception={weights}", "--reference=nowhere.npz"], "nowhere.npz"),

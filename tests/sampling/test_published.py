@@ -15,7 +15,7 @@ from jaxgen.recipes.space import model_space
 from jaxgen.sampling.grids import uniform
 from jaxgen.sampling.noise import recorded
 from jaxgen.sampling.ode import flow, probability_flow
-from jaxgen.sampling.published import correct, mean_of_a_step, predict, score_sde, times
+from jaxgen.sampling.published import correct, denoising_step, predict, score_sde, times
 from jaxgen.sampling.sample import as_it_is, evaluations, last_mean, sample
 from jaxgen.sampling.steps import truncated_index
 from jaxgen.sde import expand
@@ -150,7 +150,7 @@ def test_denoising_after_the_ode(name, golden, x64):
     data = golden("samplers")
     sde = continuous(name, float(data.get(f"ode/{name}/sigma_max", 50.0)))
     den = Denoiser(sde, SCORE, gaussian_score(data, sde))
-    finish = mean_of_a_step(predict(sde, int(data[f"ode/{name}/N"]), "reverse_diffusion"))
+    finish = denoising_step(sde, int(data[f"ode/{name}/N"]))
     x = jnp.asarray(data[f"ode/{name}/denoise0"])
     last = jnp.full(len(x), float(data[f"ode/{name}/eps"]))
     np.testing.assert_allclose(finish(den, None, x, last, None), data[f"ode/{name}/denoise1"], rtol=1e-9, atol=1e-11)

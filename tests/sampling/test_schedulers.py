@@ -14,11 +14,12 @@ import pytest
 
 from jaxgen import sde as process
 from jaxgen.denoiser import Denoiser
-from jaxgen.prediction import EPS, VELOCITY, Prediction, V, edm_output, encode
+from jaxgen.prediction import EPS, SCORE, VELOCITY, Prediction, V, edm_output, encode
 from jaxgen.sampling.grids import refine
 from jaxgen.sampling.multistep import deis, dpm_multistep, dpmpp_2m, dpmpp_3m, lms, pndm
 from jaxgen.sampling.noise import recorded
-from jaxgen.sampling.sample import Solver, as_it_is, clean, sample
+from jaxgen.sampling.published import score_sde
+from jaxgen.sampling.sample import Solver, as_it_is, clean, last_mean, sample
 from jaxgen.sampling.singlestep import dpm2_ancestral, dpm_solver, dpmpp_singlestep
 from jaxgen.sampling.solvers import ddim, heun
 from jaxgen.sampling.steps import ancestral, large
@@ -69,7 +70,14 @@ def clip(den):
     return den._replace(fn=fn)
 
 
+def negative_edm(sde, t):
+    """What its v-prediction means to diffusers: -F."""
+    a, b = edm_output(0.5)(sde, t)
+    return -a, -b
+
+
 SD, LINEAR, COSINE = "scaled_linear_sd", "linear", "squaredcos_cap_v2"
+ZERO_SNR = "rescale_zero_snr/scaled_linear_sd_betas"
 K = {"exploding": True}
 FLOW = {"prediction": VELOCITY, "family": flow_by_level}
 EDM = {"prediction": edm_output(0.5), "family": process.edm}
@@ -79,6 +87,7 @@ TEN = {
     "ddpm_cosine_vpred_trailing": Case(ancestral(), V, table=COSINE),
     "ddim_sd_eta0": Case(ddim(), table=SD),
     "ddim_sd_eta05": Case(ddim(0.5), table=SD),
+    "ddim_sd_zerosnr_vpred_trailing": Case(ddim(), V, table=ZERO_SNR),
     "ddim_linear_eta1": Case(ddim(1.0), table=LINEAR),
     "ddim_linear_eta0_clip": Case(ddim(), table=LINEAR),
     "euler_sd_default": Case(ddim(), **K),
@@ -134,6 +143,7 @@ TEN = {
     "flow_euler_karras": Case(ddim(), **FLOW),
     "edm_euler_karras": Case(ddim(), **EDM),
     "edm_euler_exponential": Case(ddim(), **EDM),
+    "edm_euler_vpred": Case(ddim(), negative_edm, process.edm),
     "edm_dpmpp2m": Case(dpmpp_2m(), **EDM),
     "edm_sde_dpmpp2m": Case(dpmpp_2m(eta=1.0), **EDM),
 }
@@ -159,6 +169,10 @@ def read(data, name, case, golden):
         if len(data["sigmas"]) >= 2 and ends and data["sigmas"][-1] == data["sigmas"][-2]:
             levels = np.append(levels, levels[-1])
         return case.family(levels.min(), levels.max()), jnp.asarray(levels), labels, not ends
+    if case.table == ZERO_SNR:  # its last alpha is 0, which a process of betas cannot have
+        alphas = jnp.sqrt(jnp.cumprod(1 - golden("schedules_tables")[ZERO_SNR]))
+        sde = SDE(lambda t: alphas[jnp.round(999 * t).astype(int)], lambda t: jnp.sqrt(1 - sde.alpha(t) ** 2), 0.0, 1.0)
+        return sde, jnp.asarray(labels) / 999, None, True
     betas = 1 - np.exp(np.diff(np.log(golden("schedules_tables")[f"alphas_cumprod/{case.table}"]), prepend=0))
     ends = "ddim_sd" in name or "pndm" in name  # set_alpha_to_one = False: the last step leads to the first table entry
     grid = np.append(labels, 0) if ends else labels
@@ -206,3 +220,31 @@ def test_schedulers(steps, name, golden, x64):
     # The cosine table is one of float32 logarithms.
     tolerance = 1e-8 if name.startswith("ddpm_cosine") else 1e-12
     np.testing.assert_allclose(x, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["sde_vp", "sde_ve"])
+def test_score_sde_schedulers(name, golden, x64):
+    """The samplers of score_sde as diffusers has them, noise and last mean included."""
+    data = {key.rsplit("/")[-1]: value for key, value in golden("schedulers").items() if f"/{name}/" in key}
+    steps, start, ends = len(data["timesteps"]), jnp.asarray(data["x"][0]), {as_it_is: data["x"][-1]}
+    if name == "sde_vp":
+        sde = process.vp()
+        solver = score_sde(sde, steps, "euler_maruyama", "none")
+        tolerance = 1e-7  # its times are float32
+    else:
+        sde = process.ve(0.01, 1348.0)
+        solver = score_sde(sde, steps, "reverse_diffusion", "langevin", snr=0.15)
+        ends[last_mean] = data["final_mean"]
+        tolerance = 3e-6  # so is its table of noise levels
+
+    def score(x, t, cond=None):
+        if name == "sde_ve":
+            return -x / expand(1 + sde.sigma(t) ** 2, x)
+        return -(0.1 * x + expand(0.05 * jnp.sin(999 * t), x)) / expand(sde.sigma(t), x)
+
+    den = Denoiser(sde, SCORE, score)
+    grid = jnp.append(data["timesteps"], 0)
+    noise = recorded(jnp.asarray(data["noise"]).reshape(steps, -1, *start.shape))
+    for finish, expected in ends.items():
+        x = sample(den, solver, grid, jax.random.key(0), start.shape, x=start, finish=finish, noise=noise)
+        np.testing.assert_allclose(x, expected, rtol=0, atol=tolerance * np.abs(expected).max())

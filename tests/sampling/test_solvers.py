@@ -1,6 +1,6 @@
 """Every solver on every process against closed-form mixtures."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -150,7 +150,13 @@ def smooth_flow(name):
     den = exact_denoiser(sde, DATA)
     start, end = sde.time_at(jnp.log(jnp.asarray([1 / 1.5**2, 1 / 0.2**2])))
     x = sde.alpha(start) * jnp.asarray([[0.3, 0.2], [-0.7, 0.4], [1.2, -0.8]]) + sde.sigma(start) * 0.7
-    return den, start, end, x, jax.jit(lambda x: flow(den, x, start, end, rtol=1e-12, atol=1e-12)[0])(x)
+    return den, start, end, x, exactly(name, x, start, end)
+
+
+@partial(jax.jit, static_argnums=0)
+def exactly(name, x, t, s):
+    """x at s of the probability flow through x at t."""
+    return flow(exact_denoiser(PROCESSES[name], DATA), x, t, s, rtol=1e-12, atol=1e-12)[0]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,48 @@ def test_order_of_convergence(name, solver, x64):
 
     measured = np.log2(error(60) / error(120))
     assert abs(measured - ORDERS[solver]) < 0.35, measured
+
+
+# The order that the formulas themselves have, once they know enough evaluations.
+FULL_ORDERS = {
+    "dpmpp_2m": (dpmpp_2m(), 2, 2),  # solver, evaluations it looks back on, order
+    "dpm_multistep": (dpm_multistep(2), 2, 2),
+    "deis_3": (deis(3), 3, 3),
+    "deis_3 x0": (deis(3, prediction="x0"), 3, 3),
+    "deis_3 rho": (deis(3, "rho"), 3, 3),
+    "deis_3 time": (deis(3, "time"), 3, 3),
+    "deis_4": (deis(4), 4, 4),
+    "lms_3": (lms(3), 3, 3),
+    "lms_4": (lms(4), 4, 4),
+    "pndm": (pndm(warm_up="none"), 4, 4),
+}
+EQUAL_IN_RHO = "pndm", "lms_3", "lms_4"
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [("vp", solver) for solver in FULL_ORDERS]
+    + [(name, solver) for name in ("ve", "rectified_flow") for solver in ("deis_3", "lms_4", "pndm")],
+)
+def test_order_after_an_exact_start(name, solver, x64):
+    """Coefficients of the newest terms that are a little wrong: a start of first order hides them, an exact one does
+    not."""
+    den, start, end, x, exact = smooth_flow(name)
+    method, back, order = FULL_ORDERS[solver]
+    ends = den.sde.log_snr(jnp.stack([start, end]))
+
+    def error(n):
+        rho = jnp.linspace(*jnp.exp(-0.5 * ends), n + 1)
+        grid = den.sde.time_at(-2 * jnp.log(rho) if solver in EQUAL_IN_RHO else jnp.linspace(*ends, n + 1))
+        step = jax.jit(lambda x, memory, t, s: method.step(den, memory, x, t, s, lambda n: x, None))
+        y, memory = x, method.init(x, grid)
+        for i, (t, s) in enumerate(zip(grid[:-1], grid[1:], strict=True)):
+            moved, memory = step(y, memory, jnp.full(len(x), t), jnp.full(len(x), s))
+            y = exactly(name, y, t, s) if i < back - 1 else moved
+        return float(jnp.max(jnp.abs(y - exact)))
+
+    measured = np.log2(error(40) / error(80))
+    assert abs(measured - order) < 0.35, measured
 
 
 def test_ddim_with_eta_one_is_ancestral():
@@ -203,6 +251,32 @@ def test_few_steps_stay_finite(steps):
     den = exact_denoiser(sde, DATA)
     solver = predictor_corrector(ancestral(), langevin())
     assert np.all(np.isfinite(sample(den, solver, grids.uniform(sde, steps), jax.random.key(6), (64, 2))))
+
+
+FAMILIES = [PROCESSES[name] for name in ("vp", "subvp", "ve", "edm", "rectified_flow")]
+NOISY = "dpm2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"
+
+
+@pytest.mark.parametrize(
+    ("solver", "n"),
+    [(solver, 3) for solver in SOLVERS if solver != "pndm prk"]
+    + [("pndm prk", 4), *((solver, n) for solver in NOISY for n in (2, 12))],
+)
+def test_long_steps_stay_finite(solver, n, jit):
+    """Float32 that cancels over a step from pure noise to nearly none: sub-VP's noise falls to 1e-6 of its start."""
+
+    def run(i, grid, x):  # one compilation for all the processes
+        def either(name):
+            return lambda t: jax.lax.switch(i, [getattr(sde, name) for sde in FAMILIES], t)
+
+        ends = (jnp.asarray([getattr(sde, name) for sde in FAMILIES])[i] for name in ("t0", "t1"))
+        sde = process.SDE(either("alpha"), either("sigma"), *ends)
+        return sample(exact_denoiser(sde, DATA, VELOCITY), SOLVERS[solver], grid, jax.random.key(1), x.shape, x=x)
+
+    run = jit(run)
+    for i, sde in enumerate(FAMILIES):
+        x = sde.prior_std * jax.random.normal(jax.random.key(0), (4, 2))
+        assert np.all(np.isfinite(run(i, grids.karras(sde, n), x))), i
 
 
 def test_image_i_depends_on_its_key_alone():

@@ -49,11 +49,12 @@ def test_five_steps_are_the_published_ones(name, golden, x64, jit):
     tx = adam(learning_rate=0.01, warmup=3, clip=1.0, b1=0.9, b2=0.999, eps=1e-8)
     train = training(lambda key, batch: params, [Player(("net",), on_record, tx)], ema=ema.constant(decay))
     state, step = train.init(jax.random.key(0), None), jit(train.step)
+    follow = jit(lambda average, state: ema.update(ema.warm(decay)(state.step), average, state.params))
     warm, losses, norms = state.params, [], []
     for i in range(5):
         batch = {"x": data["data"][i], "t": data["t"][i], "z": data["z"][i]}
         state, metrics = step(state, batch, jax.random.key(0))
-        warm = ema.update(ema.warm(decay)(state.step), warm, state.params)
+        warm = follow(warm, state)
         losses.append(metrics["loss"])
         norms.append(metrics["grad_norm"])
         if i == 0:

@@ -19,7 +19,14 @@ DTYPES = {
     for name in ("bool", "complex64", "complex128", "float16", "float32", "float64")
     + tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 } | {b"bfloat16": np.dtype(ml_dtypes.bfloat16)}
+DICTS = {bytes([head]) for head in (*range(0x81, 0x90), 0xDE, 0xDF)}  # of 1 to 15 keys, of more
 LONGEST_LIST, MOST_KEYS = 2**16, 2**20
+
+
+def is_msgpack(path: Path) -> bool:
+    """Whether the file begins as those of flax.serialization do that hold a dict: with its length."""
+    with path.open("rb") as file:
+        return file.read(1) in DICTS
 
 
 def read_msgpack(path: Path) -> Any:

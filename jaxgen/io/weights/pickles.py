@@ -40,15 +40,17 @@ def unpickle(
     """The value of the pickle at the head of `stream`, which is left behind its end.
 
     names: {"module name": what that name stands for}; functions among them may be called by the pickle, so they must
-    take any arguments and raise ValueError for bad ones. persistent: id -> what stands outside the pickle.
+    take any arguments, raise ValueError for bad ones, and copy of them no more than the entries of lists, which are
+    counted. persistent: id -> what stands outside the pickle.
     Memory is in proportion to the bytes read. Raises ValueError for a damaged pickle and for one that needs more.
     """
     stack: list[Any] = []
     below: list[list[Any]] = []  # the stacks under each mark
     memo: dict[Any, Any] = {}
+    handed = 0  # entries of lists that functions were given: a list in the memo counts whenever it is
     try:
         argument: Any
-        for instruction, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+        for done, (instruction, argument, _) in enumerate(pickletools.genops(stream)):  # type: ignore[arg-type]
             match instruction.name:
                 case "PROTO" | "FRAME":
                     pass
@@ -94,7 +96,10 @@ def unpickle(
                     stack[-2:] = [meaning(f"{only(str, module)} {only(str, name)}", names or {})]
                 case "REDUCE":
                     function, arguments = take(stack, 2)
-                    stack[-2:] = [call(function, only(tuple, arguments))]
+                    handed += sum(len(value) for value in only(tuple, arguments) if isinstance(value, list))
+                    if handed > done:
+                        raise Refusal("it copies its lists again and again")
+                    stack[-2:] = [call(function, arguments)]
                 case "BUILD":
                     stack.pop()
                     only(dict, stack[-1])  # attributes of a dict, such as the version of a state_dict, hold no weights

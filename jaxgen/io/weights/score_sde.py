@@ -13,7 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgen.io.weights import score_sde_names as names
-from jaxgen.io.weights.flax_file import read_msgpack
+from jaxgen.io.weights.flax_file import is_msgpack, read_msgpack
 from jaxgen.io.weights.torch_file import is_torch, read_torch
 
 FROZEN = re.compile(r"all_modules\.\d+\.W")  # Fourier frequencies
@@ -46,8 +46,13 @@ class Network(NamedTuple):
 def read(path: Path, network: Network) -> Weights:
     """The checkpoint at `path` for `network`. Raises ValueError if it is none of score_sde's, is damaged, or is of
     another network."""
-    content = (read_torch if is_torch(path) else read_msgpack)(path)
-    convert = from_torch if is_torch(path) else from_flax
+    if not is_torch(path) and not is_msgpack(path):
+        raise ValueError(
+            f"expected a file of torch.save or of flax.serialization at {path}, but it begins as neither: take the "
+            "checkpoint that a training of score_sde wrote."
+        )
+    read_file, convert = (read_torch, from_torch) if is_torch(path) else (read_msgpack, from_flax)
+    content = read_file(path)
     try:
         return convert(content, network)
     except Misfit as error:

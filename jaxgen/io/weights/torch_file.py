@@ -19,11 +19,12 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from jaxgen.io.weights.pickles import Named, Refusal, store, unpickle
+from jaxgen.io.weights.pickles import Named, Refusal, only, store, unpickle
 
 ZIP = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number
 PROTOCOL = 1001
+MOST_AXES = 64  # of numpy's arrays
 
 STORAGES = {
     "Double": np.float64,
@@ -170,10 +171,10 @@ def tensor(storage: Any = None, offset: Any = None, size: Any = None, stride: An
     return np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False)
 
 
-def ordered(pairs: Any = (), *_: Any) -> dict[Any, Any]:
-    """An OrderedDict of these pairs."""
+def ordered(pairs: Any = None, *_: Any) -> dict[Any, Any]:
+    """An OrderedDict of a list of pairs."""
     target: dict[Any, Any] = {}
-    store(target, pairs)
+    store(target, [] if pairs is None else only(list, pairs))
     return target
 
 
@@ -182,9 +183,11 @@ def first(value: Any = None, *_: Any) -> Any:
     return value
 
 
-def size(numbers: Any = (), *_: Any) -> tuple[Any, ...]:
-    """A torch.Size."""
-    return tuple(numbers)
+def size(numbers: Any = (), *_: Any) -> tuple[int, ...]:
+    """A torch.Size: the tuple itself."""
+    if len(only(tuple, numbers)) > MOST_AXES or not all(type(number) is int for number in numbers):
+        raise Refusal("it has a torch.Size that is no tuple of integers")
+    return numbers
 
 
 NAMES: dict[str, np.dtype | Callable[..., Any]] = {

@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -156,6 +157,39 @@ def test_archives_that_torch_never_writes(tmp_path):
     struct.pack_into("<II", lie, central + 20, 2**31, 2**31)
     (tmp_path / "lie.pth").write_bytes(lie)
     assert "larger than the file" in refused(tmp_path / "lie.pth")
+
+
+@pytest.mark.parametrize(
+    "function, given, said",
+    [
+        ("torch\nSize", b"]" + b"(" + b"N" * 50_000 + b"e", "a list as a tuple"),
+        ("torch\nSize", b"(" + b"K\x01" * 50_000 + b"t", "no tuple of"),
+        ("torch\nSize", storage(count=6), "a ndarray as a tuple"),
+        ("collections\nOrderedDict", b"]" + b"(" + b"K\x01N\x86" * 20_000 + b"e", "again and again"),
+        (
+            "collections\nOrderedDict",
+            b"](" + b"".join(b"M" + struct.pack("<H", i) + b"N\x86" for i in range(9_000)) + b"e",
+            "again and again",
+        ),
+    ],
+)
+def test_a_value_is_not_copied_over_and_over(write, function, given, said):
+    """Breaks if a function of the format copies what it is given: 100 kilobytes would become many gigabytes."""
+    again = b"c" + function.encode() + b"\n" + b"h\x00\x85R"
+    path = write(program(given + b"q\x00" + again * 1_000), {"0": X})
+    tracemalloc.start()
+    try:
+        assert said in refused(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * path.stat().st_size, peak
+
+
+def test_what_torch_copies_is_copied(write):
+    """Breaks if the guard against copies refuses an OrderedDict of pairs, as old files have it, or a torch.Size."""
+    content = b"](ccollections\nOrderedDict\n](K\x01K\x02\x86K\x03K\x04\x86e\x85Rctorch\nSize\nK\x02K\x03\x86\x85Re"
+    assert read_torch(write(program(content), {})) == [{1: 2, 3: 4}, (2, 3)]
 
 
 def test_files_cut_short_or_changed(write):
