@@ -186,7 +186,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(by_evaluations(rows, measured) if options.scale == "digits" else side_by_side(rows, measured))
     if options.out and options.scale == "digits":
         draw(rows, measured, options.runs, options.out, options.seed)
-        atomic.write(options.out / "table.json", json.dumps(measured, indent=1).encode() + b"\n")
+        table = {key(row): measured[key(row)] for row in rows}
+        atomic.write(options.out / "table.json", json.dumps(table, indent=1).encode() + b"\n")
 
 
 if __name__ == "__main__":
