@@ -119,10 +119,10 @@ def digits(config: str, predictor: str, snr: float, end: float, fewest: int) -> 
     samplers = {}
     for n in EVALUATIONS:
         samplers[f"predictor, {n}"] = published_sampler(predictor, "none", n, snr)
-        if n // 2 >= fewest:
-            samplers[f"predictor-corrector (score_sde), {n}"] = published_sampler(predictor, "langevin", n // 2, snr)
         samplers[f"predictor-corrector, {n}"] = (*pair, *uniform, f"sampling.steps={(n - 1) // 2 + 1}")
         samplers[f"DPM-Solver++(2M), {n}"] = (*fast, f"sampling.steps={n}")
+        if n // 2 >= fewest:
+            samplers[f"predictor-corrector (score_sde), {n}"] = published_sampler(predictor, "langevin", n // 2, snr)
     for tolerance in TOLERANCES:
         ode = "=probability_flow", f".rtol={tolerance}", f".atol={tolerance}", f".end={end}"
         samplers[f"ODE, tolerance {tolerance:g}"] = (*(f"sampling.solver{text}" for text in ode), *uniform)

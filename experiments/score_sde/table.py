@@ -146,18 +146,21 @@ def curves(rows: list[Row], measured: dict[str, Any]) -> dict[str, tuple[list[fl
 
 
 def draw(rows: list[Row], measured: dict[str, Any], runs: Path, out: Path, seed: int) -> None:
-    """table.png, FDpix over evaluations for every config side by side; samples.png, each sampler from the same noise at
-    each number of evaluations, a block for every config."""
+    """table.png, FDpix over evaluations; samples.png, a line of images for every row, all from the same noise. In both,
+    the configs stand side by side."""
     charts, blocks = [], []
     for config in dict.fromkeys(row.config for row in rows):
         own = [row for row in rows if row.config == config]
         charts.append(plots.pixels(plots.nfe_curves(curves(own, measured), f"FDpix, {config.partition('/')[0]}")))
+        lines = []
         for row in own:
             model = open_model(folder(runs, config), row.overrides)
-            x = generate(model, SHOWN, seed, None)
-            blocks.append(images.to_uint8(x, 0, model.run.spec.levels - 1))
+            lines.append(images.to_uint8(generate(model, SHOWN, seed, None), 0, model.run.spec.levels - 1))
+        blocks.append(images.grid(np.concatenate(lines), SHOWN))
+    height = max(len(block) for block in blocks)
+    blocks = [np.pad(block, ((0, height - len(block)), (0, 10), (0, 0)), constant_values=255) for block in blocks]
     images.save(out / "table.png", np.concatenate(charts, axis=1))
-    images.save(out / "samples.png", images.grid(np.concatenate(blocks), SHOWN))
+    images.save(out / "samples.png", np.concatenate(blocks, axis=1))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
