@@ -1,6 +1,6 @@
 """Networks on published weights: what the golden files hold, and how a network is compared with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import flax.linen as nn
@@ -21,6 +21,18 @@ def descending_sigmas(config: dict) -> tuple[float, ...]:
     model = config["model"]
     levels = np.linspace(np.log(model["sigma_max"]), np.log(model["sigma_min"]), model["num_scales"])
     return tuple(np.exp(levels).tolist())
+
+
+def configured(kind: type[nn.Module], config: dict, options: Iterable[str]) -> nn.Module:
+    """A U-Net of `kind` with those `options`, as the ConfigDict of a golden file says."""
+    model = config["model"]
+    return kind(
+        channels=model["nf"],
+        nonlinearity=ACTIVATIONS[model["nonlinearity"]],
+        centered=config["data"]["centered"],
+        sigmas=descending_sigmas(config),
+        **{name: tuple(v) if isinstance(v := model[name], list) else v for name in options},
+    )
 
 
 def parameters(data: Mapping[str, np.ndarray], names: Mapping[str, str]) -> dict[tuple[str, ...], np.ndarray]:

@@ -5,20 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from command import TINY, refused, train
 from PIL import Image
 
 from jaxgen import cli
 from jaxgen.data import load
-
-TINY = Path(__file__).parent / "tiny.py"
-
-
-def train(folder, *overrides, config=TINY):
-    return ["train", f"--config={config}", f"--workdir={folder}", *overrides]
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +41,6 @@ def pictures(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(path)
     return tmp_path / "pictures"
-
-
-def refused(capsys, *argv):
-    """The one sentence with which `argv` is refused."""
-    capsys.readouterr()
-    assert cli.main([str(word) for word in argv]) == 2
-    out, err = capsys.readouterr()
-    lines = [line for line in err.splitlines() if line.startswith("jaxgen: ")]
-    assert len(lines) == 1 and err.splitlines()[-1] == lines[0] and "Traceback" not in err and not out
-    return lines[0]
 
 
 def test_a_run_leaves_what_the_other_commands_need(run):

@@ -3,11 +3,11 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command import refused, train
 from PIL import Image
 
 from jaxgen import cli
@@ -18,7 +18,6 @@ from jaxgen.commands.restore import degradable, spread
 from jaxgen.data import load
 from jaxgen.sde import edm
 
-TINY = Path(__file__).parent / "tiny.py"
 GUIDE = [
     "--config.family=classifier",
     "--config.data.conditional=True",
@@ -28,10 +27,6 @@ GUIDE = [
     "--config.loss.label=noise_level",
     "--config.loss.scale_in=one",
 ]
-
-
-def train(folder, *overrides):
-    return ["train", f"--config={TINY}", f"--workdir={folder}", *overrides]
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +43,6 @@ def guide(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "classifier"
     assert cli.main(train(folder, *GUIDE, "--config.train.steps=2", "--config.train.sample_every=1")) == 0
     return folder
-
-
-def refused(capsys, *argv):
-    """The one sentence with which `argv` is refused."""
-    capsys.readouterr()
-    assert cli.main([str(word) for word in argv]) == 2
-    out, err = capsys.readouterr()
-    lines = [line for line in err.splitlines() if line.startswith("jaxgen: ")]
-    assert len(lines) == 1 and err.splitlines()[-1] == lines[0] and "Traceback" not in err and not out
-    return lines[0]
 
 
 def restore(run, out, *argv):

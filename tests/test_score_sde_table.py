@@ -44,7 +44,7 @@ def test_a_stopped_script_goes_on(tmp_path, monkeypatch, capsys):
         Row("digits", "tiny", "ODE", flow, {"FDpix": None, "bits/dim": None}),
     ]
     monkeypatch.setitem(table.SCALES, "digits", table.Scale(rows, 40))
-    arguments = "--scale=digits", "--runs=runs", "--out=out"
+    arguments = "--scale=digits", "--runs=runs", "--out=out", "--num=40"
     measured = []
     measure = table.measure
 
@@ -57,7 +57,7 @@ def test_a_stopped_script_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(table, "measure", stopping)
     with pytest.raises(KeyboardInterrupt):
         table.main(arguments)
-    kept = json.loads(Path("runs/rows.json").read_text())
+    kept = json.loads(Path("runs/rows_40_0.json").read_text())
     assert [*kept] == [table.key(rows[0])] and kept[table.key(rows[0])]["evaluations"] == 3
     monkeypatch.setattr(table, "measure", lambda row, *rest: measured.append(row) or measure(row, *rest))
     table.main(arguments)

@@ -6,7 +6,7 @@
 
 A row is a config, a sampler and its figures (rows.py). A config is trained in its folder of --runs, unless a finished
 model is there already: trained before, or put there by `jaxgen convert` from a published checkpoint. Rows that were
-measured are kept in rows.json of --runs: a script that was stopped goes on where it was.
+measured are kept in rows_NUM_SEED.json of --runs: a script that was stopped goes on where it was.
 
 Scale "paper": FID of 50,000 samples against the training set and Inception score, on the Inception network with
 score_sde's input rule, and bits/dim of the test set by the probability flow; of the latest checkpoint in the folder,
@@ -178,12 +178,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     scale = SCALES[options.scale]
     rows = [row for row in scale.rows if options.only in row.config]
     network = Network(options.inception, "tfgan", options.reference)
-    kept = options.runs / "rows.json"
+    num = options.num or scale.num
+    kept = options.runs / f"rows_{num}_{options.seed}.json"
     measured = json.loads(kept.read_text()) if kept.exists() else {}
     for config in dict.fromkeys(row.config for row in rows):
         train(config, options.runs)
         for row in (row for row in rows if row.config == config and key(row) not in measured):
-            measured[key(row)] = measure(row, options.runs, options.num or scale.num, options.seed, network)
+            measured[key(row)] = measure(row, options.runs, num, options.seed, network)
             atomic.write(kept, json.dumps(measured, indent=1).encode() + b"\n")
             print(side_by_side([row], measured).splitlines()[-1], flush=True)
     print(by_evaluations(rows, measured) if options.scale == "digits" else side_by_side(rows, measured))

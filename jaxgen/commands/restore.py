@@ -134,8 +134,8 @@ def without_and_with(change: Callable[[Finish], Finish]) -> Callable[[Finish], F
 def spread(run: Run, source: Source, seed: int) -> float:
     """The standard deviation of the data in model space: of the training data, or of `source` for a model that others
     trained."""
-    known = run.statistics or measure(run.config.data, source, seed)
-    return known.sigma_data
+    statistics = run.statistics or measure(run.config.data, source, seed)
+    return statistics.sigma_data
 
 
 def degradable(run: Run, folder: Path | None) -> Source:

@@ -16,8 +16,8 @@ from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.diffusion import enter, in_model_space
 from jaxgen.recipes.names import invoke
+from jaxgen.recipes.sampling import agree
 from jaxgen.recipes.space import Statistics, model_space
-from jaxgen.sde import SDE
 from jaxgen.train.player import Player, training
 
 NETWORK = "classifier"  # its name among the parameters, so that it stands beside the "net" that it guides
@@ -101,18 +101,9 @@ def check_guides(
             "the classifier was trained on data with another mean than the model, which both remove "
             "(data.center=True): train one on the same data."
         )
-    processes = (invoke(names.PROCESSES, c.sde, "sde") for c in (config, other))
-    if not same_process(*processes):
+    a, b = (invoke(names.PROCESSES, c.sde, "sde") for c in (config, other))
+    if (a.t0, a.t1) != (b.t0, b.t1) or not agree(a, b, jnp.linspace(a.t0, a.t1, 9), rtol=1e-4, atol=1e-6):
         raise ValueError(
             f"the classifier was trained on the process {config.sde.name}, but the model on {other.sde.name}, or with "
             "other arguments: train one with the sde of the model."
         )
-
-
-def same_process(a: SDE, b: SDE) -> bool:
-    """Whether alpha and sigma agree on the same times."""
-    if (a.t0, a.t1) != (b.t0, b.t1):
-        return False
-    t = jnp.linspace(a.t0, a.t1, 9)
-    pairs = (a.alpha(t), b.alpha(t)), (a.sigma(t), b.sigma(t))
-    return all(np.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in pairs)

@@ -29,13 +29,18 @@ def process(section: ConfigDict, where: str, trained: SDE) -> SDE:
     solved = invoke(names.SOLVED, section.sde, "sde", trained=trained)
     with jax.ensure_compile_time_eval():
         t = jnp.linspace(max(trained.t0, solved.t0), trained.t1, 33)
-        pairs = (trained.alpha(t), solved.alpha(t)), (trained.sigma(t), solved.sigma(t))
-        if solved.t1 != trained.t1 or not all(np.allclose(*pair, rtol=0.05, atol=0.05) for pair in pairs):
+        if solved.t1 != trained.t1 or not agree(trained, solved, t, rtol=0.05, atol=0.05):
             raise ValueError(
                 f"{where}.sde={section.sde.name} is another process than the network was trained on: leave it out, or "
                 "take the continuous process behind a table, vp for ddpm and ve for ncsn."
             )
     return solved
+
+
+def agree(a: SDE, b: SDE, t: Array, rtol: float, atol: float) -> bool:
+    """Whether alpha and sigma of both processes are the same at the times t, within the tolerances of `np.allclose`."""
+    pairs = (a.alpha(t), b.alpha(t)), (a.sigma(t), b.sigma(t))
+    return all(np.allclose(one, other, rtol=rtol, atol=atol) for one, other in pairs)
 
 
 def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple[Callable[..., Any], int | None]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import ACTIVATIONS, assert_published, descending_sigmas, random_variables
+from networks import assert_published, configured, random_variables
 
 from jaxgen.models import DDPM
 
@@ -16,23 +16,11 @@ OPTIONS = "ch_mult num_res_blocks attn_resolutions dropout resamp_with_conv cond
 TINY = dict(channels=32, ch_mult=(1, 1), num_res_blocks=1, attn_resolutions=(4,))
 
 
-def network(config: dict) -> DDPM:
-    model = config["model"]
-    options = {name: tuple(v) if isinstance(v := model[name], list) else v for name in OPTIONS}
-    return DDPM(
-        channels=model["nf"],
-        nonlinearity=ACTIVATIONS[model["nonlinearity"]],
-        centered=config["data"]["centered"],
-        sigmas=descending_sigmas(config),
-        **options,
-    )
-
-
 @pytest.mark.parametrize("case", NAMES)
 def test_published_weights_give_the_published_output_and_gradients(case, golden, jit):
     """A wrong number of groups, name, padding or scale would load published checkpoints into a different network."""
     data = golden(f"net_{case}")
-    assert_published(jit, network(json.loads(str(data["config"]))), data, NAMES[case])
+    assert_published(jit, configured(DDPM, json.loads(str(data["config"])), OPTIONS), data, NAMES[case])
 
 
 def test_an_example_does_not_depend_on_its_batch_and_is_told_time_and_class(jit):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import ACTIVATIONS, assert_published, descending_sigmas, random_variables
+from networks import assert_published, configured, random_variables
 
 from jaxgen.models import NCSNpp
 
@@ -21,23 +21,11 @@ TINY = dict(channels=8, ch_mult=(1, 2), num_res_blocks=1, attn_resolutions=(4,),
 INDEXED = dict(embedding_type="positional", scale_by_sigma=True)
 
 
-def network(config: dict) -> NCSNpp:
-    model = config["model"]
-    options = {name: tuple(v) if isinstance(v := model[name], list) else v for name in OPTIONS}
-    return NCSNpp(
-        channels=model["nf"],
-        nonlinearity=ACTIVATIONS[model["nonlinearity"]],
-        centered=config["data"]["centered"],
-        sigmas=descending_sigmas(config),
-        **options,
-    )
-
-
 @pytest.mark.parametrize("case", NAMES)
 def test_published_weights_give_the_published_output_and_gradients(case, golden, jit):
     """A wrong option, name, padding or scale would make published checkpoints load into a different network."""
     data = golden(f"net_{case}")
-    assert_published(jit, network(json.loads(str(data["config"]))), data, NAMES[case])
+    assert_published(jit, configured(NCSNpp, json.loads(str(data["config"])), OPTIONS), data, NAMES[case])
 
 
 def test_bfloat16_compute_keeps_float32_parameters_and_agrees_with_float32(jit):

@@ -7,7 +7,7 @@ under it, never for anything that is imported, and whatever else the program ask
 
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 LITERALS = {
     *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
@@ -50,7 +50,7 @@ def unpickle(
     handed = 0  # entries of lists that functions were given: a list in the memo counts whenever it is
     try:
         argument: Any
-        for done, (instruction, argument, _) in enumerate(pickletools.genops(stream)):  # type: ignore[arg-type]
+        for done, (instruction, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream))):
             match instruction.name:
                 case "PROTO" | "FRAME":
                     pass
