@@ -62,14 +62,24 @@ def default() -> ConfigDict:
             "train": {
                 "steps": 1000,
                 "batch_size": 128,  # over all devices
-                "accumulate": 1,  # gradients are averaged over this many parts of a batch
                 "log_every": 50,
                 "checkpoint_every": 500,
                 "sample_every": 500,  # 0: no pictures during training
                 "keep": 2,  # checkpoints, the latest ones
                 "keep_every": 0,  # and for good those at multiples of this, which are saved in any case; 0: none
+                "best": call("none"),  # and the best: "lowest" or "highest", with metric="loss" and keep=1
+                "max_skipped": 10,  # steps in a row that loss or gradients not finite may skip; 0: skip none, go on
             },
-            "parallel": {"mapping": "jit", "data": -1, "fsdp": 1},
+            "parallel": {
+                "mapping": "jit",  # or "pmap"
+                "data": -1,  # the mesh: parts of the batch, by
+                "fsdp": 1,  # parts of the batch and of the state; -1 is what the other leaves
+                "rules": (),  # of what is sharded: (regular expression on a leaf's path, dimension or None), ...
+                "accumulate": 1,  # gradients are averaged over this many parts of a batch
+                "remat": False,  # activations inside the blocks of a network are computed again for its gradient
+                "dtype": "float32",  # that networks compute in, or "bfloat16"; parameters and losses stay float32
+                "fused": 1,  # steps a dispatch
+            },
             "sampling": {
                 "sde": call("trained"),  # or the continuous process behind the table of the training
                 "solver": call("heun"),
@@ -99,21 +109,23 @@ def default() -> ConfigDict:
 # there on: optimizer.decay_steps usually is train.steps.
 HARMLESS = (
     *("train.steps", "train.log_every", "train.checkpoint_every", "train.sample_every"),
-    *("train.keep", "train.keep_every", "optimizer.decay_steps"),
+    *("train.keep", "train.keep_every", "train.max_skipped", "optimizer.decay_steps"),
 )
-HARMLESS_SECTIONS = ("sampling.", "likelihood.", "parallel.")
+HARMLESS_SECTIONS = ("sampling.", "likelihood.", "parallel.", "train.best.")
 
 SEEDS = 0, 2**32 - 1  # what a random key takes
 AT_LEAST = {
     "data.crop": 0,
     "train.steps": 1,
     "train.batch_size": 1,
-    "train.accumulate": 1,
     "train.log_every": 0,
     "train.checkpoint_every": 0,
     "train.sample_every": 0,
     "train.keep": 1,
     "train.keep_every": 0,
+    "train.max_skipped": 0,
+    "parallel.accumulate": 1,
+    "parallel.fused": 1,
     "sampling.steps": 2,
     "sampling.images": 1,
     "sampling.batch_size": 1,

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 
 from jaxgen.models.layers.dropout import Dropout
 from jaxgen.models.layers.embeddings import ConditionEmbedding
+from jaxgen.models.layers.remat import rematerialized
 
 
 class ResidualMLPBlock(nn.Module):
@@ -34,7 +35,8 @@ class MLP(nn.Module):
 
     x: [B, D] or [B, H, W, C]; t: [B] time label, of the order of 1 to 1000 for embedding "positional", of the
     order of 1 for "fourier". cond: class labels int [B]; num_classes, or None for all, stands for "no class".
-    keys: one dropout key per example [B], None: deterministic. Returns float32 of the shape of x.
+    keys: one dropout key per example [B], None: deterministic. Returns float32 of the shape of x. With `remat` blocks
+    are computed again for their gradient, which saves memory.
 
     Source: He et al. 2016 (identity mappings), with the adaptive conditioning of Dhariwal and Nichol 2021.
     """
@@ -46,6 +48,7 @@ class MLP(nn.Module):
     embedding: str = "positional"
     fourier_scale: float = 1.0
     dtype: DTypeLike | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
@@ -55,7 +58,7 @@ class MLP(nn.Module):
         )(t, cond)
         h = nn.Dense(self.width, dtype=self.dtype)(x.reshape(-1, size))
         for _ in range(self.blocks):
-            h = ResidualMLPBlock(self.dropout, dtype=self.dtype)(h, emb, keys)
+            h = rematerialized(ResidualMLPBlock, self.remat)(self.dropout, dtype=self.dtype)(h, emb, keys)
         h = nn.silu(nn.LayerNorm(dtype=self.dtype)(h))
         y = nn.Dense(size, kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(h)
         return y.reshape(x.shape).astype(jnp.promote_types(y.dtype, jnp.float32))

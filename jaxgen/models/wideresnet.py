@@ -15,6 +15,7 @@ from jaxgen.models.layers.dropout import Dropout
 from jaxgen.models.layers.embeddings import GaussianFourierProjection
 from jaxgen.models.layers.initializers import symmetric_uniform
 from jaxgen.models.layers.norm import GroupNorm
+from jaxgen.models.layers.remat import rematerialized
 from jaxgen.models.layers.resample import check_divisible, mean_downsample
 
 KAIMING = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -73,6 +74,7 @@ class WideResNet(nn.Module):
     widen               the groups have 16, 32 and 64 times as many channels
     fourier_scale       standard deviation of the frequencies in which log sigma is embedded
     dtype               compute dtype (None: that of x); parameters stay float32
+    remat               blocks are computed again for their gradient, which saves memory
 
     The defaults are WRN-28-10. Source: Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Song et al. 2021,
     "Score-Based Generative Modeling through Stochastic Differential Equations", appendix I.1, whose published
@@ -85,6 +87,7 @@ class WideResNet(nn.Module):
     dropout: float = 0.0
     fourier_scale: float = 16.0
     dtype: DTypeLike | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
@@ -96,7 +99,8 @@ class WideResNet(nn.Module):
         h = standardize(x).astype(self.dtype or x.dtype)
         h = Conv(16, (3, 3), use_bias=False, kernel_init=KAIMING, dtype=self.dtype, name="init_conv")(h)
         for level in range(3):
-            block = partial(WideResnetBlock, 2**level * 16 * self.widen, dropout=self.dropout, dtype=self.dtype)
+            width, made = 2**level * 16 * self.widen, rematerialized(WideResnetBlock, self.remat)
+            block = partial(made, width, dropout=self.dropout, dtype=self.dtype)
             first = partial(block, halve=level > 0, activate_skip=level == 0)
             h = WideResnetGroup((self.depth - 4) // 6, block, first)(h, temb, keys)
         h = jnp.mean(activation(h, "pre-pool-bn", self.dtype), (1, 2))

@@ -11,14 +11,13 @@ from jaxgen.data import Spec
 from jaxgen.losses.algebra import Batch, Params
 from jaxgen.losses.classification import classification
 from jaxgen.models import bind
-from jaxgen.parallel.pmap import AXIS
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.diffusion import enter, in_model_space
 from jaxgen.recipes.names import invoke
+from jaxgen.recipes.network import alone, network
 from jaxgen.recipes.sampling import agree
 from jaxgen.recipes.space import Statistics, model_space
-from jaxgen.train.player import Player, training
 
 NETWORK = "classifier"  # its name among the parameters, so that it stands beside the "net" that it guides
 
@@ -38,7 +37,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         "label": invoke(names.LABELS, config.loss.label, "label"),
         "scale_in": invoke(names.SCALES, config.loss.scale_in, "scale_in", **measured),
     }
-    module = invoke(names.MODELS, config.model, "model", num_classes=spec.num_classes)
+    module = network(config, num_classes=spec.num_classes)
     apply = bind(module, NETWORK)
 
     def init_params(key: Array, batch: Batch) -> Params:
@@ -62,13 +61,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         return classifier(apply, params, sde, **told)
 
     return Recipe(
-        training(
-            init_params,
-            [Player((NETWORK,), in_model_space(loss, space), invoke(names.OPTIMIZERS, config.optimizer, "optimizer"))],
-            ema=invoke(names.AVERAGES, config.ema, "ema"),
-            accumulate=config.train.accumulate,
-            axis_name=AXIS if config.parallel.mapping == "pmap" else None,
-        ),
+        alone(config, NETWORK, init_params, in_model_space(loss, space)),
         enter=enter(space),
         classifier=trained,
     )

@@ -19,15 +19,14 @@ from jaxgen.losses.algebra import Aux, Batch, Loss, Params, drop_condition, scal
 from jaxgen.losses.denoising import denoising
 from jaxgen.losses.elbo import variational_bound
 from jaxgen.models import bind
-from jaxgen.parallel.pmap import AXIS
 from jaxgen.prediction import Prediction
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.names import invoke
+from jaxgen.recipes.network import alone, network
 from jaxgen.recipes.sampling import PLAIN, process, sampler
 from jaxgen.recipes.space import Space, Statistics, model_space
 from jaxgen.sde import SDE
-from jaxgen.train.player import Player, training
 
 NOISE, PROBE = 0xDE94, 0x94B0  # salts: of dequantization, of the divergence estimate
 
@@ -48,14 +47,14 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     check_label(config, sde)
     measured = {} if statistics is None else {"sigma_data": statistics.sigma_data}
     prediction = invoke(names.PREDICTIONS, config.loss.prediction, "prediction", **measured)
-    network = {
+    inputs = {
         "label": invoke(names.LABELS, config.loss.label, "label"),
         "scale_in": invoke(names.SCALES, config.loss.scale_in, "scale_in", **measured),
     }
     head = invoke(names.HEADS, config.loss.head, "head")
     channels = spec.shape[-1] * (1 if head is None else spec.levels)
-    module = invoke(names.MODELS, config.model, "model", num_classes=null or 0, out_channels=channels)
-    apply, told = bind(module), network["label"]
+    module = network(config, num_classes=null or 0, out_channels=channels)
+    apply, told = bind(module), inputs["label"]
     if head is not None:
         if not hasattr(module, "out_channels"):
             raise ValueError(
@@ -67,26 +66,25 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
                 f"loss.head={config.loss.head.name} is for integers: set data.dequantize=False, data.center=False and "
                 "loss.prediction=x0."
             )
-        apply, network = head(apply, sde, space.table, **network), {"label": identity, "scale_in": one}
+        apply, inputs = head(apply, sde, space.table, **inputs), {"label": identity, "scale_in": one}
 
     def init_params(key: Array, batch: Batch) -> Params:
         x, t = jnp.zeros((1, *spec.shape)), jnp.full((1,), sde.t1)
         cond = None if null is None else jnp.zeros((1,), jnp.int32)
         return {"net": module.init(key, x, told(sde, t), cond)}
 
-    objective = objective_of(config, spec, space, sde, prediction, network)
+    objective = objective_of(config, spec, space, sde, prediction, inputs)
     loss = objective(apply)
     if config.loss.drop_condition:
         if null is None:
             raise ValueError("loss.drop_condition needs a condition to drop: set data.conditional=True.")
         loss = drop_condition(config.loss.drop_condition, null, loss)
-    optimizer = invoke(names.OPTIMIZERS, config.optimizer, "optimizer")
     divergence = invoke(names.DIVERGENCES, config.likelihood.divergence, "divergence")
     drawn_on, measured_on = process(config.sampling, "sampling", sde), process(config.likelihood, "likelihood", sde)
     draw, calls = sampler(config.sampling, drawn_on, spec, null if config.loss.drop_condition else None)
 
     def trained(params: Params) -> Denoiser:
-        return denoiser(apply, params, sde, prediction, **network)
+        return denoiser(apply, params, sde, prediction, **inputs)
 
     def sampled(params: Params) -> Denoiser:
         return trained(params)._replace(sde=drawn_on)
@@ -111,13 +109,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         return -math.log(2) * math.prod(spec.shape) * loss(params, batch, keys)[0]
 
     return Recipe(
-        training(
-            init_params,
-            [Player(("net",), in_model_space(loss, space), optimizer)],
-            ema=invoke(names.AVERAGES, config.ema, "ema"),
-            accumulate=config.train.accumulate,
-            axis_name=AXIS if config.parallel.mapping == "pmap" else None,
-        ),
+        alone(config, "net", init_params, in_model_space(loss, space)),
         sample=images,
         trajectory=None if calls is None else path,
         log_prob=None if config.loss.objective == "bound" else density,
@@ -153,7 +145,7 @@ def check_between(what: str, label: ConfigDict) -> None:
 
 
 def objective_of(
-    config: ConfigDict, spec: Spec, space: Space, sde: SDE, prediction: Prediction, network: dict[str, OfTime]
+    config: ConfigDict, spec: Spec, space: Space, sde: SDE, prediction: Prediction, inputs: dict[str, OfTime]
 ) -> Callable[[Apply], Loss]:
     """The loss of a network on batches in model space: the denoising loss, or the variational bound in bits/dim."""
     if config.loss.objective not in ("denoising", "bound"):
@@ -167,7 +159,7 @@ def objective_of(
     reduce = invoke(names.REDUCTIONS, chosen.reduce, "reduce")
 
     def objective(apply: Apply) -> Loss:
-        loss = denoising(apply, sde, prediction, times, weight, reduce=reduce, **network)
+        loss = denoising(apply, sde, prediction, times, weight, reduce=reduce, **inputs)
         if not bound:
             return loss
         return scale(1 / (math.prod(spec.shape) * math.log(2)), variational_bound(loss, sde, space.table))

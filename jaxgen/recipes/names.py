@@ -47,7 +47,7 @@ from jaxgen.sampling.solvers import churn as churned
 from jaxgen.sampling.solvers import ddim, heun
 from jaxgen.sampling.steps import ancestral, euler_maruyama, large, reverse_diffusion, stay
 from jaxgen.sampling.unipc import unipc
-from jaxgen.train import ema
+from jaxgen.train import best, ema
 from jaxgen.train.optimizers import adam
 
 Table = Mapping[str, Callable[..., Any]]
@@ -161,6 +161,11 @@ AVERAGES: Table = {
     "constant": ema.constant,
     "warm": ema.warm,
     "half_life": ema.half_life,
+}
+BEST: Table = {  # checkpoints that are kept
+    "none": constant(None),
+    "lowest": best.lowest,
+    "highest": best.highest,
 }
 GRIDS: Table = {
     "uniform": down_to(grids.uniform),

@@ -7,7 +7,9 @@ that fit it runs 2 to 3 times faster at 28x28 (`experiments/benchmarks/convoluti
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -18,11 +20,22 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
 CACHED = 400_000  # elements of the input whose patches stay in the cache
+DIVIDED = ContextVar("divided", default=True)
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """What is traced within has its weight gradients in one part, as on an accelerator, wherever it is compiled."""
+    token = DIVIDED.set(False)
+    try:
+        yield
+    finally:
+        DIVIDED.reset(token)
 
 
 def conv_general_dilated(lhs: Array, rhs: Array, *arguments: Any, **options: Any) -> Array:
     """`jax.lax.conv_general_dilated`, differentiated in both modes, with the weight gradient in parts on a CPU."""
-    count = parts(lhs.shape) if jax.default_backend() == "cpu" else 1
+    count = parts(lhs.shape) if jax.default_backend() == "cpu" and DIVIDED.get() else 1
     if count == 1:
         return lax.conv_general_dilated(lhs, rhs, *arguments, **options)
     return in_parts(count, *arguments, **options)(lhs, rhs)

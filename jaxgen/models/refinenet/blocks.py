@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 
 from jaxgen.models.layers.conv import Conv
 from jaxgen.models.layers.initializers import symmetric_uniform
+from jaxgen.models.layers.remat import rematerialized
 from jaxgen.models.layers.resample import bilinear_resize, mean_downsample
 
 Function = Callable[[Array], Array]
@@ -184,13 +185,15 @@ def refine_net(
     act: Function = nn.elu,
     align_corners: bool = True,
     dtype: DTypeLike | None = None,
+    remat: bool = False,
 ) -> Array:
     """Levels of residual blocks down, of `widths` and `dilations`, and refine blocks up, of widths `refined`.
 
     x: [B, H, W, C], halved at every level but the first whose dilation is 1. Called within the compact method of a
     module, which owns the layers. Returns [B, H, W, C], float32 at least.
     """
-    block = partial(ResidualBlock, act=act, dtype=dtype)
+    block = partial(rematerialized(ResidualBlock, remat, functions=(2,)), act=act, dtype=dtype)
+    refine = rematerialized(RefineBlock, remat, functions=(2,))
     h, levels = conv(x, widths[0], dtype=dtype), []
     for level, (width, dilation) in enumerate(zip(widths, dilations, strict=True)):
         h = block(width, level > 0, dilation)(h, norm)
@@ -198,7 +201,7 @@ def refine_net(
         levels.append(h)
     xs: list[Array] = []
     for level, width in zip(reversed(range(len(widths))), refined, strict=True):
-        h = RefineBlock(width, level == 0, pool, act, align_corners, dtype)([levels[level], *xs], refine_norm)
+        h = refine(width, level == 0, pool, act, align_corners, dtype)([levels[level], *xs], refine_norm)
         xs = [h]
     y = conv(act(norm(h)), x.shape[-1], dtype=dtype)
     return y.astype(jnp.promote_types(y.dtype, jnp.float32))

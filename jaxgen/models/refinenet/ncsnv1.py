@@ -26,6 +26,7 @@ class NCSNv1(nn.Module):
     align_corners       how the refine blocks enlarge, see `bilinear_resize`
     centered            x is in [-1, 1]; otherwise [0, 1] is mapped to [-1, 1] here
     dtype               compute dtype (None: that of x); parameters stay float32
+    remat               blocks are computed again for their gradient, which saves memory
 
     Source: Song and Ermon 2019, "Generative Modeling by Estimating Gradients of the Data Distribution", appendix A.
     """
@@ -40,6 +41,7 @@ class NCSNv1(nn.Module):
     align_corners: bool = True
     centered: bool = False
     dtype: DTypeLike | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
@@ -64,5 +66,6 @@ class NCSNv1(nn.Module):
             self.nonlinearity,
             self.align_corners,
             self.dtype,
+            self.remat,
         )
         return y / level_at(self.sigmas, t, "NCSNv1")[:, None, None, None] if self.scale_by_sigma else y

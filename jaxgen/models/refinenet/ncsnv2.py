@@ -35,6 +35,7 @@ class NCSNv2(nn.Module):
     align_corners       how the refine blocks enlarge, see `bilinear_resize`
     centered            x is in [-1, 1]; otherwise [0, 1] is mapped to [-1, 1] here
     dtype               compute dtype (None: that of x); parameters stay float32
+    remat               blocks are computed again for their gradient, which saves memory
 
     Source: Song and Ermon 2020, "Improved Techniques for Training Score-Based Generative Models", appendix B.
     """
@@ -51,6 +52,7 @@ class NCSNv2(nn.Module):
     align_corners: bool = True
     centered: bool = False
     dtype: DTypeLike | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
@@ -72,6 +74,7 @@ class NCSNv2(nn.Module):
             act=self.nonlinearity,
             align_corners=self.align_corners,
             dtype=self.dtype,
+            remat=self.remat,
         )
         return y / level_at(self.sigmas, t, "NCSNv2")[:, None, None, None] if self.scale_by_sigma else y
 

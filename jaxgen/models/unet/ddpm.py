@@ -13,6 +13,7 @@ from jaxgen.models.layers.embeddings import ClassEmbedding, positional_embedding
 from jaxgen.models.layers.initializers import fan_avg
 from jaxgen.models.layers.noise_levels import level_at
 from jaxgen.models.layers.norm import GroupNorm
+from jaxgen.models.layers.remat import rematerialized
 from jaxgen.models.layers.resample import check_divisible
 from jaxgen.models.unet.blocks import Downsample, ResnetBlockDDPM, Upsample, conv
 
@@ -34,6 +35,7 @@ class DDPM(nn.Module):
     scale_by_sigma      divide the output by sigmas[t], descending; t is then an index, int
     centered            x is in [-1, 1]; otherwise [0, 1] is mapped to [-1, 1] here
     dtype               compute dtype (None: that of x); parameters stay float32
+    remat               blocks are computed again for their gradient, which saves memory
 
     Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", appendix B; parameter names are those of the
     checkpoints published with Song et al. 2021.
@@ -53,14 +55,15 @@ class DDPM(nn.Module):
     out_channels: int | None = None
     num_classes: int = 0
     dtype: DTypeLike | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
         check_divisible(x, len(self.ch_mult))
         act, dtype = self.nonlinearity, self.dtype
         widths = [self.channels * m for m in self.ch_mult]
-        block = partial(ResnetBlockDDPM, act=act, dropout=self.dropout, dtype=dtype)
-        attend = partial(AttnBlock, dtype=dtype)
+        block = partial(rematerialized(ResnetBlockDDPM, self.remat), act=act, dropout=self.dropout, dtype=dtype)
+        attend = partial(rematerialized(AttnBlock, self.remat), dtype=dtype)
         temb = self._embed(t, cond)
 
         def blocks(h: Array, width: int) -> Array:

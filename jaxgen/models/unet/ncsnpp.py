@@ -13,6 +13,7 @@ from jaxgen.models.layers.embeddings import ClassEmbedding, GaussianFourierProje
 from jaxgen.models.layers.initializers import fan_avg
 from jaxgen.models.layers.noise_levels import level_at
 from jaxgen.models.layers.norm import GroupNorm
+from jaxgen.models.layers.remat import rematerialized
 from jaxgen.models.layers.resample import (
     check_divisible,
     fir_downsample,
@@ -62,6 +63,7 @@ class NCSNpp(nn.Module):
     scale_by_sigma      divide the output by sigma: the label ("fourier"), or sigmas[int(label)], descending
     centered            x is in [-1, 1]; otherwise [0, 1] is mapped to [-1, 1] here
     dtype               compute dtype (None: that of x); parameters stay float32
+    remat               blocks are computed again for their gradient, which saves memory
 
     Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations",
     appendix H; parameter names are those of its published checkpoints.
@@ -91,6 +93,7 @@ class NCSNpp(nn.Module):
     out_channels: int | None = None
     num_classes: int = 0
     dtype: DTypeLike | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
@@ -101,14 +104,15 @@ class NCSNpp(nn.Module):
         levels = range(len(widths))
 
         block = partial(
-            ResnetBlockBigGANpp if biggan else ResnetBlockDDPMpp,
+            rematerialized(ResnetBlockBigGANpp if biggan else ResnetBlockDDPMpp, self.remat),
             act=act,
             dropout=self.dropout,
             skip_rescale=self.skip_rescale,
             init_scale=self.init_scale,
             dtype=dtype,
         )
-        attend = partial(AttnBlockpp, skip_rescale=self.skip_rescale, init_scale=self.init_scale, dtype=dtype)
+        attention = rematerialized(AttnBlockpp, self.remat)
+        attend = partial(attention, skip_rescale=self.skip_rescale, init_scale=self.init_scale, dtype=dtype)
         up = partial(Upsample, fir=self.fir, fir_kernel=self.fir_kernel, dtype=dtype)
         down = partial(Downsample, fir=self.fir, fir_kernel=self.fir_kernel, dtype=dtype)
         fir_up, fir_down = (partial(f, kernel=self.fir_kernel) for f in (fir_upsample, fir_downsample))

@@ -12,6 +12,7 @@ from jaxgen.models.layers.conv import Conv
 from jaxgen.models.layers.dropout import Dropout
 from jaxgen.models.layers.embeddings import ConditionEmbedding, fourier_features
 from jaxgen.models.layers.norm import GroupNorm
+from jaxgen.models.layers.remat import rematerialized
 from jaxgen.models.layers.resample import check_divisible, mean_downsample, nearest_upsample
 
 
@@ -54,6 +55,7 @@ class UNet(nn.Module):
     attention           levels whose last block is followed by attention (the middle always has it)
     fourier_features    exponents n of the input features sin(2^n pi x), cos(2^n pi x)
     dtype               compute dtype (None: that of x); parameters stay float32
+    remat               blocks are computed again for their gradient, which saves memory
 
     Source: Ronneberger et al. 2015; Ho et al. 2020 (DDPM), appendix B; Dhariwal and Nichol 2021, section 3.
     """
@@ -70,6 +72,7 @@ class UNet(nn.Module):
     fourier_features: Sequence[int] = ()
     out_channels: int | None = None
     dtype: DTypeLike | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Array, t: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
@@ -81,10 +84,10 @@ class UNet(nn.Module):
         )(t, cond)
 
         def block(h: Array, features: int) -> Array:
-            return ScaleShiftBlock(features, self.dropout, dtype=self.dtype)(h, emb, keys)
+            return rematerialized(ScaleShiftBlock, self.remat)(features, self.dropout, dtype=self.dtype)(h, emb, keys)
 
         def attend(h: Array) -> Array:
-            return AttnBlockpp(self.heads, dtype=self.dtype)(h)
+            return rematerialized(AttnBlockpp, self.remat)(self.heads, dtype=self.dtype)(h)
 
         h = Conv(self.channels, (3, 3), dtype=self.dtype)(fourier_features(x, self.fourier_features))
         skips = []
