@@ -20,7 +20,7 @@ from jaxgen.train.player import training
 
 STEPS, BATCH = 3, 32
 BATCHES = [{"x": np.random.default_rng(i).standard_normal((BATCH, 2))} for i in range(STEPS)]
-HOW = ["8 devices", "fsdp accumulate", "pmap"]
+HOW = ["8 devices", "8 fsdp", "2x4 fsdp accumulate", "pmap"]
 SMALL = {**FAMILIES, "real_nvp": partial(real_nvp, layers=2)}
 
 
@@ -37,7 +37,7 @@ def run(family: str, how: str):
         trainer = build(family, axis_name=AXIS, accumulate=accumulate)
         state, step = pmap_training(trainer, key, BATCHES[0])
     else:
-        fsdp = 4 if "fsdp" in how else 1
+        fsdp = 4 if "2x4" in how else 8 if "fsdp" in how else 1
         mesh = make_mesh(fsdp=fsdp, devices=devices[:1] if how in ("1 device", "accumulate") else devices)
         state, step = compile_training(build(family, accumulate=accumulate), mesh, key, BATCHES[0])
         if fsdp > 1:

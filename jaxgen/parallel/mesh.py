@@ -11,11 +11,15 @@ AXES = ("data", "fsdp")
 def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A (data, fsdp) mesh over `devices` (default: all); -1 takes what the other axis leaves."""
     devices = jax.devices() if devices is None else list(devices)
-    if data == -1 and len(devices) % fsdp == 0:
-        data = len(devices) // fsdp
-    if data * fsdp != len(devices):
-        raise ValueError(f"a mesh of data={data} x fsdp={fsdp} does not cover {len(devices)} devices.")
-    return jax.make_mesh((data, fsdp), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+    shape = [data, fsdp]
+    if shape.count(-1) == 1 and max(shape) > 0:
+        shape[shape.index(-1)] = len(devices) // max(shape)
+    if min(shape) < 1 or shape[0] * shape[1] != len(devices):
+        raise ValueError(
+            f"a mesh of data={data} x fsdp={fsdp} does not cover {len(devices)} devices: their product must be "
+            f"{len(devices)}, and -1 is what the other leaves."
+        )
+    return jax.make_mesh(tuple(shape), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -1,11 +1,13 @@
 """The classic `jax.pmap` mapping of the same step: replicated state, one share of the batch per device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxgen.train.player import Training
 from jaxgen.train.state import State
@@ -31,7 +33,6 @@ def pmap_training(training: Training, key: Array, batch: Any, devices: Any = Non
     """
     devices = jax.devices() if devices is None else devices
 
-    @jax.jit
     def init(key: Array, batch: Any) -> State:
         state = training.init(key, batch)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(devices), *leaf.shape)), state)
@@ -42,9 +43,24 @@ def pmap_training(training: Training, key: Array, batch: Any, devices: Any = Non
         state, metrics = mapped(state, split_batch(batch, len(devices)), key)
         return state, jax.tree.map(lambda leaf: leaf[0], metrics)
 
-    return init(key, batch), step
+    return jax.jit(init, out_shardings=copies(devices))(key, batch), step
 
 
 def unreplicate(state: State) -> State:
     """The state as the first device holds it."""
     return jax.jit(lambda state: jax.tree.map(lambda leaf: leaf[0], state))(state)
+
+
+def replicate(state: State) -> State:
+    """The inverse of `unreplicate`: a copy for each device."""
+    devices = jax.devices()
+    return jax.tree.map(
+        lambda leaf: jax.device_put(np.broadcast_to(np.asarray(leaf), (len(devices), *leaf.shape)), copies(devices)),
+        state,
+    )
+
+
+def copies(devices: Sequence[jax.Device]) -> NamedSharding:
+    """Row i of [devices, ...] is on device i: where the mapped step expects its state."""
+    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    return NamedSharding(mesh, PartitionSpec(AXIS))

@@ -5,6 +5,7 @@ each seeing the moves before it; a loss may use any network but moves only those
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -30,10 +31,13 @@ class Player(NamedTuple):
 
 class Training(NamedTuple):
     """init(key, batch) -> State, step(state, batch, key) -> (State, metrics), and start(variables) -> State, the state
-    before the first step of networks that have these variables. All are pure and jittable."""
+    before the first step of networks that have these variables. All are pure and jittable.
+
+    step(..., on_mesh=...) is for whoever shards the state: a Loss -> Loss that says where networks and examples are
+    when a loss meets them."""
 
     init: Callable[[Array, Batch], State]
-    step: Callable[[State, Batch, Array], tuple[State, Metrics]]
+    step: Callable[..., tuple[State, Metrics]]
     start: Callable[[dict[str, Any]], State]
 
 
@@ -43,6 +47,7 @@ def training(
     ema: moving_average.Decay | None = None,
     accumulate: int = 1,
     axis_name: str | None = None,
+    max_skipped: int = 0,
 ) -> Training:
     """The step of `players`.
 
@@ -50,6 +55,10 @@ def training(
     count in, so nothing random needs a checkpoint. With `accumulate` = k gradients are averaged over k parts of the
     batch. With `axis_name` the batch is one device's share inside a mapped axis, and gradients, metrics and updates are
     averaged over it; the keys are those the same examples have in the whole batch.
+
+    With `max_skipped` = K a step in which any loss or norm of gradients is not finite changes nothing but the counts,
+    which metrics then show. After K of them in a row none changes anything: the state stays the last good one until the
+    host sees the count.
     """
     owned = [name for player in players for name in player.owns]
     if len(set(owned)) != len(owned):
@@ -64,14 +73,17 @@ def training(
             raise ValueError(f"the players own {sorted(owned)}, but init_params makes {sorted(params)}.")
         opt = tuple(player.tx.init({name: params[name] for name in player.owns}) for player in players)
         average = None if ema is None else jax.tree.map(jnp.copy, params)
-        return State(jnp.zeros((), jnp.int32), params, extra, opt, average)
+        return State(jnp.zeros((), jnp.int32), params, extra, opt, average, jnp.zeros(2, jnp.int32))
 
-    def step(state: State, batch: Batch, key: Array) -> tuple[State, Metrics]:
+    def step(
+        state: State, batch: Batch, key: Array, on_mesh: Callable[[Loss], Loss] = lambda loss: loss
+    ) -> tuple[State, Metrics]:
         params, extra, opt = state.params, state.extra, list(state.opt)
         metrics: Metrics = {}
+        finite = jnp.bool_(True)
         for i, player in enumerate(players):
             keys = _example_keys(jax.random.fold_in(jax.random.fold_in(key, state.step), i), batch, axis_name)
-            mean_loss = _mean_loss(player, params, extra, state.step, axis_name)
+            mean_loss = _mean_loss(on_mesh(player.loss), params, extra, state.step)
             part = {name: params[name] for name in player.owns}
             loss, grads, aux = _accumulate(mean_loss, part, batch, keys, accumulate)
             if axis_name is not None:
@@ -89,11 +101,26 @@ def training(
             params = {**params, **part}
             extra = {**extra, **{name: {**extra.get(name, {}), **new} for name, new in aux.updates.items()}}
             suffix = "" if len(players) == 1 else "/" + "+".join(player.owns)
-            metrics |= {**aux.metrics, f"loss{suffix}": loss, f"grad_norm{suffix}": optax.global_norm(grads)}
+            norm = optax.global_norm(grads)
+            finite &= jnp.isfinite(loss) & jnp.isfinite(norm)
+            metrics |= {**aux.metrics, f"loss{suffix}": loss, f"grad_norm{suffix}": norm}
         average = None if ema is None else moving_average.update(ema(state.step + 1), state.ema, params)
-        return State(state.step + 1, params, extra, tuple(opt), average), metrics
+        new = State(state.step + 1, params, extra, tuple(opt), average, state.skipped)
+        if not max_skipped:
+            return new, metrics
+        new = _unless_skipped(finite, new, state, max_skipped)
+        return new, metrics | {"skipped": new.skipped[0], "skipped_in_a_row": new.skipped[1]}
 
     return Training(init, step, start)
+
+
+def _unless_skipped(finite: Array, new: State, old: State, max_skipped: int) -> State:
+    """The new state where the step was `finite`, and the old one otherwise and ever after `max_skipped` in a row."""
+    total, row = old.skipped
+    stopped = row >= max_skipped
+    counts = jnp.stack([total + ~finite, jnp.where(finite, 0, row + 1)])
+    kept = jax.tree.map(partial(jnp.where, finite & ~stopped), new, old)
+    return kept._replace(step=new.step, skipped=jnp.where(stopped, old.skipped, counts))
 
 
 def _example_keys(key: Array, batch: Batch, axis_name: str | None) -> Array:
@@ -106,10 +133,10 @@ def _example_keys(key: Array, batch: Batch, axis_name: str | None) -> Array:
 
 
 def _mean_loss(
-    player: Player, params: dict[str, Any], extra: dict[str, Any], step: Array, axis_name: str | None
+    loss: Loss, params: dict[str, Any], extra: dict[str, Any], step: Array
 ) -> Callable[[Any, Batch, Array], tuple[Array, Aux]]:
     def mean_loss(part: Any, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-        value, aux = player.loss(join({**params, **part}, extra), {**batch, "step": step}, keys)
+        value, aux = loss(join({**params, **part}, extra), {**batch, "step": step}, keys)
         if value.shape != keys.shape:
             raise ValueError(
                 f"a loss returns one number per example, {keys.shape}, but this one returned {value.shape}."

@@ -13,7 +13,8 @@ class State(NamedTuple):
 
     step: int32, the number of steps taken. params: {network: trained variables}. extra: {network: collections that
     losses update but gradients do not} (batch statistics, codebooks). opt: one optimizer state per player. ema: the
-    moving average of params, or None.
+    moving average of params, or None. skipped: int32 [2], how many steps changed nothing, because a loss or gradients
+    were not finite: in all, and in a row just now.
     """
 
     step: Array
@@ -21,6 +22,7 @@ class State(NamedTuple):
     extra: dict[str, Tree]
     opt: tuple[Tree, ...]
     ema: dict[str, Tree] | None
+    skipped: Array
 
 
 def split(variables: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Tree]]:

@@ -202,3 +202,106 @@ def test_mistakes_are_named():
         advance(one(lambda p, batch, keys: (jnp.mean(pull("w")(p, batch, keys)[0]), Aux())))
     with pytest.raises(ValueError, match="12 cannot be accumulated in 5 equal parts"):
         advance(one(pull("w"), accumulate=5))
+
+
+def breaking(name: str, bad: float, at: int):
+    """`pull` that is `bad` times one of its examples at step `at`."""
+
+    def loss(params, batch, keys):
+        value, aux = pull(name)(params, batch, keys)
+        noise = draw(keys, 5, jax.random.uniform)
+        return value * (1 + noise) * jnp.where((batch["step"] == at) & (jnp.arange(len(value)) == 3), bad, 1.0), aux
+
+    return loss
+
+
+def steep(params, batch, keys):
+    """Finite everywhere, with a gradient in w that is infinite at step 1."""
+    slope = jnp.where(batch["step"] == 1, jnp.inf, 1.0)
+
+    @jax.custom_jvp
+    def still(w):
+        return w
+
+    still.defjvp(lambda primals, tangents: (primals[0], slope * tangents[0]))
+    return pull("w")({"w": still(params["w"])}, batch, keys)
+
+
+def arrays(state):
+    return jax.device_get((state.params, state.extra, state.opt, state.ema))
+
+
+def same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize(
+    "loss", [breaking("w", np.nan, 1), breaking("w", np.inf, 1), steep], ids=["nan", "inf", "grad"]
+)
+def test_a_step_that_is_not_finite_changes_nothing(loss, accumulate):
+    """One bad batch must not end a run of weeks: parameters, moments and average keep their bits, and the next step has
+    its own key, as if there had been nothing between."""
+    trainer = one(loss, adam(0.1, clip=1.0), ema=ema.constant(0.9), max_skipped=2, accumulate=accumulate)
+    state, step = trainer.init(KEY, BATCH), jax.jit(trainer.step)
+    good, metrics = step(state, BATCH, KEY)
+    assert not np.array_equal(good.params["w"], [3.0, -2.0]) and int(metrics["skipped"]) == 0
+    state, metrics = step(good, BATCH, KEY)
+    same(arrays(state), arrays(good))
+    assert int(state.step) == 2 and [int(metrics["skipped"]), int(metrics["skipped_in_a_row"])] == [1, 1]
+    assert not (np.isfinite(metrics["loss"]) and np.isfinite(metrics["grad_norm"]))  # and it is seen
+    want, _ = step(good._replace(step=jnp.int32(2)), BATCH, KEY)
+    state, metrics = step(state, BATCH, KEY)
+    same(arrays(state), arrays(want))
+    assert not np.array_equal(state.params["w"], good.params["w"])
+    assert int(state.step) == 3 and state.skipped.tolist() == [1, 0]
+
+
+def test_without_a_limit_nothing_is_skipped():
+    """max_skipped=0 is the plain step: what is not finite goes where it goes, and nothing is counted."""
+    state, metrics = advance(one(breaking("w", np.nan, 0)))
+    assert np.isnan(state.params["w"]).all() and state.skipped.tolist() == [0, 0] and "skipped" not in metrics
+
+
+def test_the_state_is_latched_after_so_many_in_a_row():
+    """The host looks only now and then: what it then finds must be the last good state, even if steps after the last
+    skipped one were finite again; a finite step in time starts the count anew."""
+
+    def loss(params, batch, keys):
+        value, aux = pull("w")(params, batch, keys)
+        return value * batch["factor"], aux
+
+    def run(factors):
+        trainer = one(loss, max_skipped=3)
+        state, step, seen = trainer.init(KEY, BATCH), jax.jit(trainer.step), []
+        for factor in factors:
+            state, _ = step(state, {**BATCH, "factor": jnp.full(12, factor)}, KEY)
+            seen.append(float(state.params["w"][0]))
+        return state, seen
+
+    nan = np.nan
+    state, seen = run([1.0, nan, nan, 1.0, nan, nan, nan, 1.0, nan, 1.0])
+    assert seen[0] == seen[1] == seen[2] and seen[3] != seen[0] and set(seen[3:]) == {seen[3]}
+    assert int(state.step) == 10 and state.skipped.tolist() == [5, 3]
+
+
+def test_all_players_are_skipped_together():
+    """A generator that moves against a critic that did not would leave the two a step apart; nor may batch statistics
+    of a bad step stay."""
+
+    def counting(params, batch, keys):
+        value, _ = breaking("b", np.nan, 1)({"b": params["b"]["params"]["w"]}, batch, keys)
+        return value, Aux(updates={"b": {"stats": {"n": params["b"]["stats"]["n"] + 1}}})
+
+    def init(key, batch):
+        return {"a": jnp.ones(2), "b": {"params": {"w": jnp.zeros(2)}, "stats": {"n": jnp.zeros(())}}}
+
+    players = [Player(("a",), pull("a"), optax.adam(0.1)), Player(("b",), counting, optax.adam(0.1), every=2)]
+    trainer = training(init, players, ema=ema.constant(0.5), max_skipped=4)
+    state, step, states = trainer.init(KEY, BATCH), jax.jit(trainer.step), []
+    for _ in range(3):
+        state, _ = step(state, BATCH, KEY)
+        states.append(state)
+    same(arrays(states[1]), arrays(states[0]))
+    assert states[2].skipped.tolist() == [1, 0] and float(states[2].extra["b"]["stats"]["n"]) == 2
+    assert np.any(states[2].params["a"] != states[1].params["a"])
