@@ -1,13 +1,19 @@
 """The command line: jaxgen train | sample | restore | evaluate | likelihood | convert | info."""
 
 import argparse
+import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dis import opmap
 from pathlib import Path
 from typing import NoReturn
 
 from jaxgen.configuration import SEEDS, load
+from jaxgen.io.location import location
+
+SEVERAL = "distributed", "coordinator", "num_processes", "process_id"  # a flag that is given makes one of several
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -45,8 +51,21 @@ def parser() -> argparse.ArgumentParser:
             epilog="--config.SECTION.KEY=VALUE sets one value of the configuration, --config.SECTION=NAME a function.",
         )
 
+    def shared(sub: argparse.ArgumentParser) -> None:
+        several = sub.add_argument_group("several processes, each started with the same command")
+        several.add_argument("--distributed", action="store_true", help="find the others: on TPU, GKE, Slurm, Open MPI")
+        several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 runs, where nothing tells")
+        several.add_argument("--num_processes", type=whole(1), metavar="N", help="and how many there are")
+        several.add_argument("--process_id", type=whole(0), metavar="I", help="and which is this: 0 .. N - 1")
+        several.add_argument(
+            "--timeout",
+            type=whole(1),
+            default=100,
+            help="seconds of silence after which a process is lost, and the others end with 75 (default 100)",
+        )
+
     def trained(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--workdir", required=True, type=Path)
+        sub.add_argument("--workdir", required=True, type=location)
         sub.add_argument("--step", type=whole(0), help="checkpoint (default: the latest)")
 
     def sampling(sub: argparse.ArgumentParser) -> None:
@@ -59,12 +78,14 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--guidance", type=float, help="weight of classifier-free guidance; 1 is none")
 
     def judged(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--classifier", type=Path, metavar="WORKDIR", help="classifier of noisy images that guides it")
+        judge = "classifier of noisy images that guides it"
+        sub.add_argument("--classifier", type=location, metavar="WORKDIR", help=judge)
         sub.add_argument("--scale", type=float, default=1.0, help="of the classifier's gradient (default 1)")
 
     train = command("train", "Train a model, or go on with a run.")
     train.add_argument("--config", required=True, help="Python file with get_config()")
-    train.add_argument("--workdir", required=True, type=Path)
+    train.add_argument("--workdir", required=True, type=location)
+    shared(train)
 
     sample = command("sample", "Draw images from a trained model.")
     trained(sample)
@@ -75,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--label", help="class or classes, by number or name: 3 or 3,5; default: all in turn")
     sample.add_argument("--out", default="samples.png", help="a .png grid, an .npz of integer levels, or a folder/")
     sample.add_argument("--strip", metavar="PNG", help="also show the way from noise to image")
+    shared(sample)
 
     restore = command("restore", "Fill in what is missing of images: pixels, colours, detail.")
     trained(restore)
@@ -105,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--inception", type=Path, metavar="PTH", help="weights of the network of fid and is")
     evaluate.add_argument("--inception-input", default="tf1", help="tf1, or tfgan as score_sde (default tf1)")
     evaluate.add_argument("--reference", type=Path, metavar="NPZ", help="statistics of the training data for fid")
+    shared(evaluate)
 
     likelihood = command("likelihood", "Bits per dimension of a trained model.")
     trained(likelihood)
@@ -113,17 +136,20 @@ def parser() -> argparse.ArgumentParser:
     likelihood.add_argument("--num", type=whole(2), help="images (default: all)")
     likelihood.add_argument("--draws", type=whole(1), help="draws of noise an image, averaged")
     likelihood.add_argument("--seed", type=whole(*SEEDS), default=0)
+    shared(likelihood)
 
     convert = command("convert", "Make a work directory of a published checkpoint.")
     convert.add_argument("--from", dest="source", required=True, help="whose checkpoint it is: score_sde")
     convert.add_argument("--checkpoint", required=True, type=Path)
     convert.add_argument("--config", required=True, help="the configuration it was trained with")
-    convert.add_argument("--workdir", required=True, type=Path)
+    convert.add_argument("--workdir", required=True, type=location)
 
     info = command("info", "Parameters, FLOPs per step, and what the configuration means.")
     source = info.add_mutually_exclusive_group(required=True)
-    source.add_argument("--workdir", type=Path)
+    source.add_argument("--workdir", type=location)
     source.add_argument("--config")
+    info.add_argument("--mesh", metavar="data:N,fsdp:M", help="predict a step on devices that need not be here")
+    info.add_argument("--device", help="which they are: v5e (default), v5p, h100 or h200")
     return main
 
 
@@ -143,15 +169,18 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
 
         return convert(args.source, args.checkpoint, load(args.config, overrides), args.workdir)
     if args.command == "info":
-        from jaxgen.commands.info import info_of_config, info_of_workdir
+        from jaxgen.commands.info import elsewhere, info_of_config, info_of_workdir
 
-        return info_of_config(load(args.config, overrides)) if args.config else info_of_workdir(args.workdir, overrides)
+        place = elsewhere(args.mesh, args.device)
+        if args.config:
+            return info_of_config(load(args.config, overrides), place)
+        return info_of_workdir(args.workdir, overrides, place)
 
     from jaxgen.commands.model import guided, open_model
 
     model = open_model(args.workdir, overrides, args.step, getattr(args, "sampler", None))
     if getattr(args, "classifier", None) is not None:
-        model = guided(model, open_model(args.classifier), args.scale)
+        model = guided(model, open_model(args.classifier, mesh=model.mesh), args.scale)
     if args.command == "sample":
         from jaxgen.commands.sample import sample
 
@@ -180,20 +209,51 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return [argument for argument in argv if not argument.startswith(prefix)], overrides
 
 
+def together(args: argparse.Namespace, overrides: list[str]) -> str | None:
+    """`run` as one of several processes, of which the first has something to say. One that fails ends here."""
+    from jaxgen.parallel import multihost
+
+    multihost.initialize(args.coordinator, args.num_processes, args.process_id, args.timeout)
+    if args.command != "train":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX takes it for a notice, which only training heeds
+    try:
+        said = run(args, overrides)
+    except (Exception, KeyboardInterrupt) as error:
+        code = explain(ConnectionError(multihost.LOST) if multihost.is_loss(error) else error)
+        if code is None:
+            traceback.print_exc()
+        multihost.leave(code or 1)
+    return said if multihost.is_main() else None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. 0: done; 2: bad input, one sentence on the standard error; 130: interrupted."""
+    """Run one command. 0: done; 2: bad input, one sentence on the standard error; 75: another process was lost, and the
+    same command goes on; 130: interrupted."""
     try:
         arguments, overrides = split(sys.argv[1:] if argv is None else argv)
-        print(run(parser().parse_args(arguments), overrides))
-    except (ValueError, OSError) as error:
-        if isinstance(error, ValueError) and not ours(error):
+        args = parser().parse_args(arguments)
+        several = any(getattr(args, flag, None) not in (None, False) for flag in SEVERAL)
+        said = together(args, overrides) if several else run(args, overrides)
+    except (Exception, KeyboardInterrupt) as error:
+        code = explain(error)
+        if code is None:
             raise
-        print(f"jaxgen: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("jaxgen: interrupted.", file=sys.stderr)
-        return 130
+        return code
+    if said is not None:
+        print(said)
     return 0
+
+
+def explain(error: BaseException) -> int | None:
+    """The exit code of a command that ended in `error`, told in one sentence; None for a bug, shown in full."""
+    if isinstance(error, KeyboardInterrupt):
+        code, sentence = 130, "interrupted."
+    elif isinstance(error, OSError) or isinstance(error, ValueError) and ours(error):
+        code, sentence = os.EX_TEMPFAIL if isinstance(error, ConnectionError) else 2, str(error)
+    else:
+        return None
+    print(f"jaxgen: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
 
 
 def ours(error: BaseException) -> bool:
