@@ -1,16 +1,20 @@
 """jaxgen train: start a run, or go on with it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Sharding
 from ml_collections import ConfigDict
 
 from jaxgen import workdir
 from jaxgen.commands.model import labels_for, open_split, sampler_of
+from jaxgen.configuration import plain, unknown
 from jaxgen.data import Spec
 from jaxgen.data.augment import Transform, random_crop, random_flip
 from jaxgen.data.pipeline import batch_at, pipeline
@@ -18,11 +22,13 @@ from jaxgen.io import images, writers
 from jaxgen.io.checkpoint import Checkpoints, abstract, checkpoints
 from jaxgen.io.progress import progress
 from jaxgen.parallel.batched import example_keys
+from jaxgen.parallel.multihost import check_shared, is_main, of_main, stop_signal
 from jaxgen.parallel.placement import Placed, place
 from jaxgen.recipe import Recipe
-from jaxgen.recipes import build, measure
-from jaxgen.train.loop import Hooks, Plan, fit
-from jaxgen.train.player import Metrics
+from jaxgen.recipes import build, measure, names
+from jaxgen.recipes.names import invoke
+from jaxgen.train.best import Best
+from jaxgen.train.loop import Hooks, Plan, check_multiples, check_resumed, fit
 from jaxgen.train.state import State, averaged
 from jaxgen.workdir import Run
 
@@ -32,34 +38,58 @@ def train(config: ConfigDict, root: Path) -> str:
     section = config.data
     source = open_split(section, section.split)
     run = workdir.enter(root, config, source.spec, lambda: measure(section, source, config.seed))
+    run = run._replace(statistics=of_main(run.statistics))  # from here on all have seen what is in `root`
     recipe = build(config, run.spec, run.statistics)
+    best = invoke(names.BEST, config.train.best, "best")
+    plan = Plan(**{field: config.train[field] for field in Plan._fields})
+    plan = plan if recipe.sample else plan._replace(sample_every=0)
+    check_multiples(plan, config.parallel.fused)
     options = config.train.batch_size, config.seed, augmentations(section, run.spec)
     columns = ("x", "label") if section.conditional else ("x",)
     batches = pipeline(source, *options, columns)
     first = batch_at(source, *options, columns)(0)
-    state, placed = place(recipe.training, config.seed, first, **config.parallel)
-    rehearse(run, recipe, placed, state, first)
-    workdir.write(run)
-    plan = Plan(**{field: config.train[field] for field in Plan._fields})
-    if recipe.sample is None:
-        plan = plan._replace(sample_every=0)
-
-    with checkpoints(run.checkpoints, config.train.keep, config.train.keep_every) as saved:
-        start = saved.latest() or 0
-        if start:
-            extra = saved.extra(start)
+    state, placed = place(recipe.training, config.seed, first, config.parallel)
+    rehearse(run, recipe, placed, state, first, best)
+    target = abstract(placed.whole(state))
+    if is_main():
+        writable(root)(workdir.write)(run)
+    check_shared(root / "config.json")
+    kept = config.train.keep, config.train.keep_every, best
+    with stop_signal() as stopped, checkpoints(run.checkpoints, *kept) as saved:
+        start = 0
+        if saved.steps():
+            del state
+            start, whole, extra, damaged = saved.newest(target)
+            warn(damaged)
+            check_resumed(whole, plan.max_skipped, placed.fused)
             if "batches" in extra:  # a model that others trained begins a pass over the data
                 batches.set_state(extra["batches"])
-            target = abstract(placed.whole(state))
-            del state
-            state = placed.spread(saved.restore(start, target))
+            state = placed.spread(whole)
+            del whole
         if start >= plan.steps:
             return f"{root} is trained to step {start} already; raise --config.train.steps to go on."
-        with hooks(run, recipe, saved, batches, start) as on:
-            reached = fit(placed, state, batches, plan, on, config.train.batch_size)
+        with hooks(run, recipe, saved, batches, start, target.step.sharding) as on:
+            reached = fit(placed, state, batches, plan, on, config.train.batch_size, stopped)
     if reached < plan.steps:
         return f"stopped at step {reached} of {plan.steps} and saved in {root}; the same command goes on."
     return f"trained {reached} steps; the model is in {root}."
+
+
+@contextmanager
+def writable(root: Path) -> Iterator[None]:
+    """What the file system refuses to write in `root`, as one sentence; also a decorator."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"the work directory {root} cannot be written ({error.strerror or error}): make room there, make it "
+            "writable, or take another --workdir; the same command goes on from its last checkpoint."
+        ) from error
+
+
+def warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences if is_main() else ():
+        print(f"jaxgen: {sentence}", file=sys.stderr)
 
 
 def augmentations(section: ConfigDict, spec: Spec) -> tuple[Transform, ...]:
@@ -71,9 +101,11 @@ def augmentations(section: ConfigDict, spec: Spec) -> tuple[Transform, ...]:
     return (*crop, random_flip()) if section.flip else crop
 
 
-def rehearse(run: Run, recipe: Recipe, placed: Placed, state: State, batch: Any) -> None:
+def rehearse(run: Run, recipe: Recipe, placed: Placed, state: State, batch: Any, best: Best | None) -> None:
     """Trace everything that the run will compute, so that what does not fit is refused before anything is written."""
-    jax.eval_shape(placed.step, state, placed.put(batch))
+    _, metrics = jax.eval_shape(placed.step, state, placed.put([batch] * placed.fused))
+    if best is not None and best.metric not in metrics:
+        raise unknown("metric of train.best", best.metric, metrics)
     count = run.config.sampling.images
     labels, keys = labels_for(run, count), example_keys(run.config.seed, jnp.arange(count))
     for draw in filter(None, (recipe.sample, recipe.trajectory)):
@@ -81,34 +113,45 @@ def rehearse(run: Run, recipe: Recipe, placed: Placed, state: State, batch: Any)
 
 
 @contextmanager
-def hooks(run: Run, recipe: Recipe, saved: Checkpoints, batches: Any, start: int) -> Iterator[Hooks]:
-    """Logs, checkpoints, pictures and a progress bar of a run that goes on from step `start`."""
+def hooks(
+    run: Run, recipe: Recipe, saved: Checkpoints, batches: Any, start: int, everywhere: Sharding
+) -> Iterator[Hooks]:
+    """Logs, checkpoints, pictures and a progress bar of a run that goes on from step `start`. All processes save and
+    draw, each its part; the pictures are the same `everywhere`, and process 0 writes what is no checkpoint."""
     count = run.config.sampling.images
     labels = labels_for(run, count)
     shown: dict[str, float] = {}
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=everywhere)
     def draw(state: State) -> jax.Array:
         return sampler_of(recipe)(averaged(state), example_keys(run.config.seed, jnp.arange(count)), labels)
 
-    def log(step: int, metrics: Metrics, rate: float) -> None:
-        values = writers.to_floats(metrics)
-        writer.scalars(step, values)
+    def log(step: int, metrics: dict[str, float], rate: float) -> None:
+        saved.check()
+        writer.scalars(step, metrics)
         board.scalars(step, {"images_per_second": rate})
-        shown.update({"loss": values["loss"], "images/s": rate})
+        losses = {name: value for name, value in metrics.items() if name.partition("/")[0] == "loss"}
+        shown.update({**losses, "images/s": rate})
 
-    def save(step: int, state: State) -> None:
-        saved.save(step, state, {"batches": batches.get_state()})
+    def save(step: int, state: State, means: dict[str, float]) -> None:
+        writer.flush()  # no checkpoint is ahead of the metrics
+        saved.save(step, state, {"config": plain(run.config), "batches": batches.get_state()}, means)
 
     def picture(step: int, state: State) -> None:
-        grid = images.grid(images.to_uint8(draw(state), 0, run.spec.levels - 1))
-        images.save(run.samples / f"{step:08}.png", grid)
-        writer.image(step, "samples", grid)
+        drawn = draw(state)
+        if writing:
+            grid = images.grid(images.to_uint8(drawn, 0, run.spec.levels - 1))
+            images.save(run.samples / f"{step:08}.png", grid)
+            writer.image(step, "samples", grid)
 
-    board = writers.tensorboard(run.root / "tensorboard", start)
-    writer = writers.combine(writers.jsonl(run.metrics, start), board)
+    def opened() -> tuple[writers.Writer, writers.Writer]:
+        board = writers.tensorboard(run.root / "tensorboard", start)
+        return writers.combine(writers.jsonl(run.metrics, start), board), board
+
+    writing, guarded = is_main(), writable(run.root)
+    writer, board = guarded(opened)() if writing else (writers.combine(),) * 2
     try:
-        with progress(run.config.train.steps, start) as bar:
-            yield Hooks(log, save, picture, lambda step: bar.update(step, **shown))
+        with progress(run.config.train.steps, start) if writing else nullcontext() as bar:
+            yield Hooks(guarded(log), guarded(save), guarded(picture), lambda step: bar and bar.update(step, **shown))
     finally:
-        writer.close()
+        guarded(writer.close)()

@@ -2,7 +2,9 @@
 
 import gc
 import json
+import resource
 import shutil
+from contextlib import contextmanager
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ import pytest
 from jaxgen.io.checkpoint import FORMAT, abstract, checkpoints
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.sharding import state_sharding
+from jaxgen.train.best import highest, lowest
 from jaxgen.train.state import State
 
 # The storage library leaves reads behind that it never awaited when one of several fails.
@@ -30,7 +33,8 @@ def make_state(mesh):
         params = {"net": {"params": {"w": jax.random.normal(key, (64, 128)), "b": jnp.zeros((3,))}}}
         opt = (optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3)).init(params),)
         ema = jax.tree.map(lambda leaf: leaf + 1, params)
-        return State(jnp.int32(7), params, {"net": {"batch_stats": {"mean": jnp.ones((3,))}}}, opt, ema)
+        extra = {"net": {"batch_stats": {"mean": jnp.ones((3,))}}}
+        return State(jnp.int32(7), params, extra, opt, ema, jnp.zeros(2, jnp.int32))
 
     key = jax.random.key(0)
     return jax.jit(init, out_shardings=state_sharding(mesh, jax.eval_shape(init, key)))(key)
@@ -79,6 +83,30 @@ def test_multiples_are_kept_for_good(tmp_path):
         np.testing.assert_array_equal(saved.restore(4, abstract({"w": jnp.zeros((2,), int)}))["w"], 4)
 
 
+LOSSES = {1: 3.0, 2: 1.0, 3: 2.0, 4: float("nan"), 5: 4.0}
+
+
+@pytest.mark.parametrize(
+    ("best", "kept"),
+    [(lowest(), [2, 5]), (highest(keep=2), [1, 5]), (lowest("other"), [5]), (lowest(keep=2), [2, 3, 5])],
+)
+def test_the_best_are_kept_and_the_newest_always(tmp_path, best, kept):
+    """Breaks if the best model is gone when the run ends, or a run resumes from the best instead of the newest."""
+    folder = tmp_path / "checkpoints"
+    for steps in ((1, 2, 3), (4, 5)):  # what was best before the run was stopped is known after it
+        with checkpoints(folder, keep=1, best=best) as saved:
+            for step in steps:
+                saved.save(step, {"w": jnp.full((2,), step)}, {}, {"loss": LOSSES[step]})
+    with checkpoints(folder) as saved:
+        assert saved.steps() == kept and saved.latest() == 5
+
+
+def test_what_keeps_no_checkpoint_is_refused():
+    """Breaks if train.best keeps nothing, silently."""
+    with pytest.raises(ValueError, match="at least 1 checkpoint, got keep=0"):
+        lowest(keep=0)
+
+
 def test_the_average_is_restored_alone(folder):
     """Breaks if sampling must read optimizer states, three times the bytes."""
     state = make_state(make_mesh(devices=jax.devices()[:1]))
@@ -109,15 +137,105 @@ def test_another_format_is_one_sentence(folder, tmp_path):
         saved.extra(9)
 
 
-@pytest.mark.parametrize("lost", ["state", "state/manifest.ocdbt", "state/_METADATA", "extra/metadata"])
-def test_a_damaged_checkpoint_is_one_sentence(folder, tmp_path, lost):
-    """Breaks if a truncated copy of a run ends in a traceback of the storage library."""
+def flip(path):
+    """One bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def largest(folder):
+    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+DAMAGES = {
+    "all arrays": lambda step: shutil.rmtree(step / "state"),
+    "manifest": lambda step: empty(step / "state" / "manifest.ocdbt"),
+    "tree": lambda step: empty(step / "state" / "_METADATA"),
+    "JSON": lambda step: empty(step / "extra" / "metadata"),
+    "cut arrays": lambda step: largest(step / "state").write_bytes(largest(step / "state").read_bytes()[:1000]),
+    "one bit of an array": lambda step: flip(largest(step / "state")),
+    "one digit of the JSON": lambda step: next_batch(step, 8),
+}
+
+
+def next_batch(step, number):
+    document = step / "extra" / "metadata"
+    document.write_text(json.dumps(json.loads(document.read_text()) | {"batches": {"next": number}}))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_said_and_the_one_before_used(folder, tmp_path, damage):
+    """Breaks if damage goes unseen, ends in a traceback of the storage library, or ends a run that has another
+    checkpoint."""
     copy = shutil.copytree(folder, tmp_path / "checkpoints")
-    path = copy / "9" / lost
-    shutil.rmtree(path) if path.is_dir() else path.write_bytes(b"")
+    DAMAGES[damage](copy / "9")
+    state = make_state(make_mesh())
     with checkpoints(copy) as saved, pytest.raises(ValueError, match="9 cannot be read .* remove it"):
         saved.extra(9)
-        saved.restore(9, abstract(make_state(make_mesh())))
+        saved.restore(9, abstract(state))
+    with checkpoints(copy, keep=2) as saved:
+        found = saved.newest(abstract(state))
+        assert found.step == 7 == saved.latest() and found.extra["batches"] == {"next": 7}
+        same(found.state, state)
+        (sentence,) = found.damaged
+        assert "9 cannot be read (" in sentence and "goes on from step 7" in sentence and "9.damaged keeps" in sentence
+        saved.save(9, state, {"batches": {"next": 9}})
+    with checkpoints(copy, keep=2) as saved:
+        assert saved.steps() == [7, 9] and saved.newest(abstract(state)).damaged == ()
+    assert (copy / "9.damaged").is_dir()
+
+
+def test_damaged_twice_is_kept_twice(folder, tmp_path):
+    """Breaks if the second damage of a step writes over what is left of the first."""
+    copy = shutil.copytree(folder, tmp_path / "checkpoints")
+    target = abstract(make_state(make_mesh()))
+    for _ in range(2):
+        next_batch(copy / "9", 8)
+        with checkpoints(copy, keep=2) as saved:
+            saved.newest(target)
+        shutil.copytree(folder / "9", copy / "9")
+    assert {path.name for path in copy.iterdir()} == {"7", "9", "9.damaged", "9.damaged1"}
+
+
+def test_none_whole_is_one_sentence_and_nothing_is_touched(folder, tmp_path):
+    """Breaks if a run begins anew over checkpoints that a person could still repair."""
+    copy = shutil.copytree(folder, tmp_path / "checkpoints")
+    for step in ("7", "9"):
+        next_batch(copy / step, 8)
+    with checkpoints(copy, keep=2) as saved, pytest.raises(ValueError, match="no checkpoint in .* can be read, .* 7, "):
+        saved.newest(abstract(make_state(make_mesh())))
+    assert {path.name for path in copy.iterdir()} == {"7", "9"}
+
+
+@contextmanager
+def full_disk(room):
+    """Files of this process grow to `room` bytes at most."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_is_whole(folder, tmp_path, capfd):
+    """Breaks if a run that cannot write ends in tracebacks, or with a broken newest checkpoint, or goes on in vain."""
+    copy = shutil.copytree(folder, tmp_path / "checkpoints")
+    state = make_state(make_mesh())
+    with pytest.raises(ValueError, match=r"cannot be written in .* \(File too large\).* step 9 is whole"):
+        with checkpoints(copy, keep=1) as saved, full_disk(2000):
+            saved.save(10, state, {})
+            while True:
+                saved.check()
+    assert "Traceback" not in capfd.readouterr().err
+    with checkpoints(copy) as saved:
+        assert saved.latest() == 9
+        same(saved.restore(9, abstract(state)), state)
 
 
 def test_another_network_is_one_sentence(folder):
