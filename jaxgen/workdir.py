@@ -1,6 +1,6 @@
 """The work directory of a run: everything the command line needs to go on with it or to use its model.
 
-config.json   checkpoints/   metrics.jsonl   tensorboard/   samples/*.png   eval/<step>/
+config.json   checkpoints/   metrics.jsonl   tensorboard/   samples/*.png   eval/<step>/   logs/
 """
 
 import json
@@ -15,6 +15,7 @@ import jaxgen
 from jaxgen.configuration import complete, differences, plain
 from jaxgen.data import Spec
 from jaxgen.io import atomic
+from jaxgen.io.location import exists
 from jaxgen.recipes.space import Statistics
 
 FORMAT = 1
@@ -48,7 +49,7 @@ def enter(root: Path, config: ConfigDict, spec: Spec, measured: Callable[[], Sta
 
     Raises ValueError if `root` holds a run that trains differently, on other data, or something else.
     """
-    if (root / "config.json").exists():
+    if exists(root / "config.json"):
         old = read(root)
         for key, before, now in differences(old.config, config)[:1]:
             raise ValueError(
@@ -63,7 +64,8 @@ def enter(root: Path, config: ConfigDict, spec: Spec, measured: Callable[[], Sta
                     "now: restore the data, or take another --workdir."
                 )
         return old._replace(config=config) if seen else Run(root, config, spec, measured())
-    if root.is_dir() and any(root.iterdir()) or root.exists() and not root.is_dir():
+    begun = "logs", ".config.json."  # of a launcher, and what is left where a run was killed as it began
+    if root.exists() and not (root.is_dir() and all(entry.name.startswith(begun) for entry in root.iterdir())):
         raise ValueError(
             f"expected a work directory or none at {root}, but it holds something else: take another --workdir."
         )
@@ -87,7 +89,7 @@ def write(run: Run) -> None:
 def read(root: Path) -> Run:
     """The run in `root`. Raises ValueError if there is none, or none that this version can read."""
     path = root / "config.json"
-    if not path.is_file():
+    if not exists(path) or path.is_dir():
         raise ValueError(
             f"expected a work directory with a config.json at {root}, found none: train one, or correct --workdir."
         )

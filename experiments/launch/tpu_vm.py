@@ -1,0 +1,249 @@
+"""On a Cloud TPU slice, through gcloud: python experiments/launch/tpu_vm.py run --name=... --zone=... train ...
+
+create: queue for a slice and wait · setup: install the package on all its hosts · run: start it there, follow host 0,
+and where the slice is preempted, get another and go on · tail · stop: the run saves and ends · status · delete.
+
+The run does not hang on this terminal: it goes on when the connection is lost, and is followed again from there.
+"""
+
+import argparse
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from job import Job, each, guard, jobs
+from runner import STOPPED, Runner, persist, runner
+
+CHECKOUT = Path(__file__).parent.parent.parent
+COPIED = ".ci", "LICENSE", "README.md", "configs", "experiments", "jaxgen", "pyproject.toml"
+RUNTIMES = {"v5litepod": "v2-alpha-tpuv5-lite", "v5p": "v2-alpha-tpuv5", "v6e": "v2-alpha-tpuv6e"}
+GONE = "FAILED", "SUSPENDING", "SUSPENDED", "DELETING"  # states of a queued resource that never trains again
+CONNECTION = 255  # exit code of ssh that lost its host
+POLL = 30.0  # seconds
+
+# On a host: logs/pid is the leader of the session that runs, logs/start the number of its start, logs/code what it
+# ended with, logs/stop a wish to end it.
+RUNS = "[ -e logs/pid ] && kill -0 -- -$(cat logs/pid) 2>/dev/null"
+STOP = (
+    "cd ~/jaxgen || exit; mkdir -p logs; touch logs/stop; "
+    f"if {RUNS}; then kill -TERM -- -$(cat logs/pid); for i in $(seq 120); do {RUNS} || break; sleep 1; done; fi; "
+    f"if {RUNS}; then kill -KILL -- -$(cat logs/pid); fi"
+)
+
+
+def start(job: Job, number: int) -> str:
+    """Shell text: start the job in a session of its own, once, however often gcloud connects to say so. A host that
+    shuts down tells all its processes to stop; what then saves and ends with 0 is not done, and counts as STOPPED."""
+    command = shlex.join([".venv/bin/jaxgen", *job.arguments, "--distributed"])
+    inside = (
+        f"trap stopped=1 TERM; {command}; code=$?; "
+        f'if [ "$stopped" ] && [ $code = 0 ] && [ ! -e logs/stop ]; then code={STOPPED}; fi; echo $code > logs/code'
+    )
+    return (
+        f'cd ~/jaxgen || exit; mkdir -p logs; if [ "$(cat logs/start 2>/dev/null)" = {number} ]; then exit 0; fi; '
+        f"for i in $(seq 30); do {RUNS} || break; sleep 1; done; "
+        f"if {RUNS}; then echo 'a run is going on here: stop it first' >&2; exit 2; fi; "
+        f"rm -f logs/code logs/stop; echo {number} > logs/start; "
+        f"{{ setsid nohup sh -c {shlex.quote(inside)} > logs/log 2>&1 < /dev/null & echo $! > logs/pid; }}"
+    )
+
+
+def follow(lines: str) -> str:
+    """Shell text: show the log from its line `lines` ("+1") or its last `lines` to the end of the run, and end as it
+    did: with 137 where not even its shell was left to say how."""
+    return f"cd ~/jaxgen || exit; tail -n {lines} -f --pid=$(cat logs/pid) logs/log; exit $(cat logs/code || echo 137)"
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = main.add_subparsers(dest="action", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.add_argument("--name", required=True, help="of the queued resource; its node is NAME-node")
+        sub.add_argument("--zone", required=True)
+        sub.add_argument("--project", help="default: that of gcloud")
+        sub.add_argument("--dry_run", action="store_true", help="show the commands only")
+        return sub
+
+    create = command("create", "Queue for a slice and wait until it is there. It costs money until it is deleted.")
+    setup = command("setup", "Install the package on all hosts.")
+    run = command("run", "Start a job on all hosts, follow it, and see it through preemptions.")
+    command("tail", "Follow the job.")
+    command("stop", "End the job; it saves.")
+    command("status", "Of the slice.")
+    command("delete", "Delete the slice.")
+    for sub in (create, run):
+        sub.add_argument("--tpu", required=True, help="type of the slice, such as v5litepod-16")
+        sub.add_argument("--runtime", help="software of its hosts (default: that for the type)")
+        tier = sub.add_mutually_exclusive_group()
+        tier.add_argument("--spot", action="store_true", help="cheaper, and may be taken away at any time")
+        tier.add_argument("--reserved", action="store_true")
+        sub.add_argument("--service_account", help="of the hosts: it reads and writes the bucket")
+    for sub in (setup, run):
+        sub.add_argument(
+            "--source",
+            default=str(CHECKOUT),
+            help="a checkout (default: this one), a git URL (URL@REVISION), or a wheel, with this checkout's configs",
+        )
+    run.add_argument("--max_restarts", type=int, default=20)
+    run.add_argument("--pause", type=float, default=10.0, help="seconds before the first restart; then twice as long")
+    run.add_argument("jaxgen", nargs=argparse.REMAINDER, help="train --config=... --workdir=gs://... [--sweep.KEY=a,b]")
+    return main
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    system = runner(args.dry_run)
+    if args.action == "run":
+        return guard(lambda: each(jobs(args.jaxgen), lambda job: run(job, args, system)))
+    actions = {"create": create, "setup": setup, "status": status, "delete": delete}
+    actions |= {"tail": partial(ssh, "0", follow("100")), "stop": partial(ssh, "all", STOP)}
+    return guard(lambda: actions[args.action](args, system))
+
+
+def where(args: argparse.Namespace) -> list[str]:
+    return [f"--zone={args.zone}", *([f"--project={args.project}"] if args.project else [])]
+
+
+def gcloud(verb: str, args: argparse.Namespace, *more: str) -> list[str]:
+    return ["gcloud", "compute", "tpus", "queued-resources", verb, args.name, *where(args), *more]
+
+
+def ssh(worker: str, command: str, args: argparse.Namespace, system: Runner) -> int:
+    """Run `command` on one host or "all" at once. By tpu-vm, which ends as the command does: queued-resources ssh ends
+    with 0 also where it reached no host."""
+    node = f"{args.name}-node"
+    return system.run(
+        ["gcloud", "compute", "tpus", "tpu-vm", "ssh", node, *where(args), f"--worker={worker}", f"--command={command}"]
+    )
+
+
+def create(args: argparse.Namespace, system: Runner) -> int:
+    return request(args, system) or wait(args, system)
+
+
+def request(args: argparse.Namespace, system: Runner) -> int:
+    software = args.runtime or RUNTIMES.get(args.tpu.partition("-")[0], "tpu-ubuntu2204-base")
+    options = [f"--node-id={args.name}-node", f"--accelerator-type={args.tpu}", f"--runtime-version={software}"]
+    options += [tier for tier in ("--spot", "--reserved") if getattr(args, tier[2:])]
+    options += [f"--service-account={args.service_account}"] if args.service_account else []
+    return system.run(gcloud("create", args, *options))
+
+
+def state(args: argparse.Namespace, system: Runner) -> str:
+    """Of the queued resource: ACTIVE when its hosts are there; "" if there is none."""
+    return system.read(gcloud("describe", args, "--format=value(state.state)"))
+
+
+def wait(args: argparse.Namespace, system: Runner) -> int:
+    """Until the slice is there: 0; 1 if it will not come."""
+    said = None
+    while True:
+        found = state(args, system)
+        if args.dry_run or found == "ACTIVE":
+            return 0
+        if found != said:
+            print(f"{args.name} is {found or 'not known'}", flush=True)
+            said = found
+        if found in GONE or not found:
+            return 1
+        system.sleep(POLL)
+
+
+def setup(args: argparse.Namespace, system: Runner) -> int:
+    """The same for all hosts: the source in ~/jaxgen, and in its .venv the package with what constraints.txt pins."""
+    source = args.source
+    package = "--editable '.[gcs]' 'jax[tpu]'"
+    unpack = "mkdir jaxgen && tar --extract --file=jaxgen.tar.gz --directory=jaxgen"
+    copied = 0
+    if "://" in source:
+        url, at, revision = source.rpartition("@") if "@" in source.rpartition("/")[2] else (source, "", "HEAD")
+        unpack = (
+            f"git clone --quiet {shlex.quote(url)} jaxgen && git -C jaxgen checkout --quiet {shlex.quote(revision)}"
+        )
+    else:
+        wheel = source.endswith(".whl")
+        folder = CHECKOUT if wheel else Path(source)
+        if not Path(source).exists() or not (folder / "pyproject.toml").is_file():
+            raise ValueError(f"--source must be a checkout, a wheel or a git URL, got {source}.")
+        if wheel:
+            package = f"{shlex.quote(f'../{Path(source).name}[gcs]')} 'jax[tpu]'"
+        with tempfile.TemporaryDirectory() as scratch:
+            packed = f"{'/tmp' if args.dry_run else scratch}/jaxgen.tar.gz"
+            pack = ["tar", "--create", "--gzip", f"--file={packed}", f"--directory={folder}", *COPIED]
+            copied = system.run(pack) or system.run(scp([packed, *([source] if wheel else [])], args))
+    install = [
+        f"rm -rf jaxgen && {unpack} && cd jaxgen",
+        "python3 -m pip install --quiet --user uv",
+        "~/.local/bin/uv venv --quiet --python=3.11 .venv",
+        f"~/.local/bin/uv pip install --quiet --python=.venv --constraint=.ci/constraints.txt {package}",
+    ]
+    return copied or ssh("all", " && ".join(install), args, system)
+
+
+def scp(files: Sequence[str], args: argparse.Namespace) -> list[str]:
+    return ["gcloud", "compute", "tpus", "tpu-vm", "scp", *files, f"{args.name}-node:", *where(args), "--worker=all"]
+
+
+def run(job: Job, args: argparse.Namespace, system: Runner) -> int:
+    """Start the job and see it through. Returns its exit code."""
+    if "://" not in job.workdir:
+        raise ValueError(f"--workdir must be gs://BUCKET/..., got {job.workdir}: the hosts share no other folder.")
+    first, installed = True, True
+
+    def attempt() -> int:
+        nonlocal first, installed
+        if not first:
+            if not installed or state(args, system) != "ACTIVE":
+                installed = False
+                if replace(args, system):
+                    return STOPPED
+                installed = True
+            elif ssh("all", STOP, args, system):
+                return STOPPED
+        first = False
+        code = ssh("all", start(job, 0 if args.dry_run else time.time_ns()), args, system)
+        return lost(code, args, system) if code else watch(args, system)
+
+    return persist(attempt, args.max_restarts, args.pause, system.sleep)
+
+
+def replace(args: argparse.Namespace, system: Runner) -> int:
+    """A slice with the package, a new one if the old one went. 0 if that is there."""
+    found = state(args, system)
+    if found in GONE:
+        delete(args, system)
+    if not found or found in GONE:
+        request(args, system)
+    return wait(args, system) or setup(args, system)
+
+
+def watch(args: argparse.Namespace, system: Runner) -> int:
+    """Follow host 0 to the end of the job, and again as often as the connection breaks while the slice is there."""
+    code = ssh("0", follow("+1"), args, system)
+    while code == CONNECTION and state(args, system) not in GONE:
+        system.sleep(POLL)
+        code = ssh("0", follow("0"), args, system)
+    return lost(code, args, system) if code else 0
+
+
+def lost(code: int, args: argparse.Namespace, system: Runner) -> int:
+    """STOPPED instead of the exit code where not the job failed, but its slice or the way to it."""
+    return STOPPED if code == CONNECTION or state(args, system) in GONE else code
+
+
+def status(args: argparse.Namespace, system: Runner) -> int:
+    return system.run(gcloud("describe", args, "--format=yaml(name,state,tpu)"))
+
+
+def delete(args: argparse.Namespace, system: Runner) -> int:
+    return system.run(gcloud("delete", args, "--force", "--quiet"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Where files lie: a folder of this machine, or an object store such as gs://bucket/run.
+
+An object store has no folders, no append and no rename in place: an object is put whole, and read whole.
+"""
+
+import os
+from pathlib import Path
+
+
+def location(text: str | os.PathLike) -> Path:
+    """The path that `text` names: an etils.epath.Path for a URL, else a pathlib.Path; the two are used alike."""
+    if not is_remote(text):
+        return Path(text)
+    from etils import epath
+
+    return epath.Path(text)
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether `path` is the URL of an object store."""
+    return "://" in os.fspath(path)
+
+
+def exists(path: Path) -> bool:
+    """Whether anything is at `path`. Raises ValueError where the package that reads such URLs is missing."""
+    try:
+        return path.exists()
+    except ImportError as error:
+        raise ValueError(f"{path} cannot be read here ({error}): for gs://, pip install 'jaxgen[gcs]'.") from error
