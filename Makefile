@@ -25,6 +25,7 @@ lint: $(READY)
 
 bench: $(BENCH_READY)
 	$(BIN)/python experiments/benchmarks/throughput.py
+	$(BIN)/python experiments/benchmarks/loop.py
 
 $(READY): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)

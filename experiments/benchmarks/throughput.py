@@ -2,28 +2,23 @@
 
     python experiments/benchmarks/throughput.py            (or `make bench`; PyTorch is the extra "bench")
 
-1. A 1.3M-parameter U-Net on 28x28 images, batch 64, EDM loss, Adam, clipping, EMA: jaxgen's compiled step against the
-   same network in PyTorch (channels last, same threads), and 18-evaluation sampling against the same loop there.
-2. The full training loop (pipeline, metrics, TensorBoard, progress) against its own bare compiled step, for a small
-   network (the digits MLP) and the U-Net.
+A 1.3M-parameter U-Net on 28x28 images, batch 64, EDM loss, Adam, clipping, EMA: jaxgen's compiled step against the same
+network in PyTorch (channels last, same threads), and 18-evaluation sampling against the same loop there. What the
+training loop adds to its step is measured by loop.py.
 
 Every figure is the median over interleaved rounds; ratios are taken round by round.
 """
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxgen.commands.train import train
-from jaxgen.configuration import load
 from jaxgen.denoiser import denoiser, quarter_log_sigma, unit_variance
 from jaxgen.losses.denoising import denoising
 from jaxgen.losses.times import lognormal
@@ -139,70 +134,12 @@ def against_torch(count: int) -> None:
     )
 
 
-def loop_against_step(path: str, steps: int, count: int, *overrides: str) -> None:
-    """The `train` command end to end, less its start, against the same compiled step on a batch that never changes."""
-    from jaxgen import data
-    from jaxgen.data.pipeline import batch_at
-    from jaxgen.parallel.placement import place
-    from jaxgen.recipes import build, measure
-
-    options = [
-        f"train.steps={steps}",
-        "train.checkpoint_every=0",
-        "train.sample_every=0",
-        "sampling.images=1",
-        *overrides,
-    ]
-    config = load(path, options)
-    source = data.load(config.data.dataset, config.data.split)
-    recipe = build(config, source.spec, measure(config.data, source, 0))
-    batch = batch_at(source, config.train.batch_size, 0, (), ("x",))(0)
-    state, placed = place(recipe.training, 0, batch)
-    fixed = placed.put(batch)
-
-    def bare() -> float:
-        nonlocal state
-        start = time.perf_counter()
-        for _ in range(steps):
-            state, metrics = placed.step(state, fixed)
-        jax.block_until_ready(metrics)
-        return steps / (time.perf_counter() - start)
-
-    def loop() -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            train(config, Path(folder) / "run")
-            return rate(Path(folder) / "run", config.train.batch_size)
-
-    bare()
-    rates = [(loop(), bare()) for _ in range(count)]
-    whole, alone = (statistics.median(column) for column in zip(*rates, strict=True))
-    ratio = statistics.median(a / b for a, b in rates)
-    print(f"\n{path}: training loop {whole:.1f} steps/s, bare compiled step {alone:.1f} steps/s: {ratio:.3f}")
-
-
-def rate(run: Path, batch_size: int) -> float:
-    """Median steps/s that a run logged to TensorBoard."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    values = []
-    for file in (run / "tensorboard").iterdir():
-        content, at = file.read_bytes(), 0
-        while at < len(content):
-            length = int.from_bytes(content[at : at + 8], "little")
-            event = Event.FromString(content[at + 12 : at + 12 + length])
-            values += [v.simple_value / batch_size for v in event.summary.value if v.tag == "images_per_second"]
-            at += length + 16
-    return statistics.median(values)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind} x {jax.device_count()}")
     against_torch(options.rounds)
-    loop_against_step("configs/edm/digits_mlp.py", 600, 3)
-    loop_against_step("configs/edm/digits_unet.py", 60, 3, "train.log_every=10")
 
 
 if __name__ == "__main__":
