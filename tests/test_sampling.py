@@ -189,7 +189,7 @@ def test_images_that_are_not_finite_are_not_written():
             return nearest(x.at[1:, 0].set(value), 256)
 
         recipe = SimpleNamespace(sample=lambda params, keys, cond: images(params, keys))
-        return SimpleNamespace(run=SimpleNamespace(config=config, spec=SPEC), recipe=recipe, params={})
+        return SimpleNamespace(run=SimpleNamespace(config=config, spec=SPEC), recipe=recipe, params={}, mesh=None)
 
     x = generate(model(300.0), 3, 0, None)
     assert x.dtype == np.uint8 and set(np.unique(x)) == {127, 255}

@@ -1,5 +1,6 @@
 """What a classifier of noisy images gets right, by noise level: what jaxgen evaluate says of one."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -30,18 +31,21 @@ def accuracy(model: Model, seed: int) -> tuple[list[Result], list[Picture]]:
             f"{config.data.test_split} has {source.spec.num_classes} of {source.spec.shape}."
         )
     sde, n = judge(model.params).sde, source.spec.size
-    batch = source.records[np.arange(n)]
 
     def right(params: Any, keys: Array, x: Array, label: Array, t: Array) -> Array:
         noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, NOISE), x.shape[1:]))(keys)
         mean, std = sde.marginal(enter(keys, x), t)
         return jnp.argmax(judge(params).fn(mean + expand(std, mean) * noise, t), axis=-1) == label
 
-    run, shares = batched(right), []
+    def images(rows: np.ndarray, time: Array) -> tuple[np.ndarray, ...]:
+        batch = source.records[rows]
+        return batch["x"], batch["label"], np.full(len(rows), time, np.float32)
+
+    run, shares = batched(right, model.mesh), []
     levels = decades(*np.exp(-0.5 * np.asarray(sde.log_snr(jnp.asarray([sde.t0, sde.t1])))))
     for level in levels:
-        t = np.full(n, sde.time_at(jnp.asarray(-2 * np.log(level), jnp.float32)), np.float32)
-        hits = run(model.params, seed, (batch["x"], batch["label"], t), n, config.sampling.batch_size)
+        time = sde.time_at(jnp.asarray(-2 * np.log(level), jnp.float32))
+        hits = run(model.params, seed, partial(images, time=time), n, config.sampling.batch_size)
         shares.append(float(hits.mean()))
     results = [
         Result(

@@ -14,7 +14,7 @@ import optax
 from ml_collections import ConfigDict
 
 from jaxgen import data, workdir
-from jaxgen.configuration import unknown
+from jaxgen.configuration import plain, unknown
 from jaxgen.io.checkpoint import checkpoints
 from jaxgen.io.weights import score_sde
 from jaxgen.io.weights.score_sde import Network, Weights
@@ -82,7 +82,7 @@ def publish(run: Run, state: State) -> None:
         unfinished = run._replace(root=folder)
         workdir.write(unfinished)
         with checkpoints(unfinished.checkpoints, keep=1) as saved:
-            saved.save(int(state.step), state, {})
+            saved.save(int(state.step), state, {"config": plain(run.config)})
         os.replace(folder, run.root)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

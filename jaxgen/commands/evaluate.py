@@ -1,21 +1,24 @@
 """jaxgen evaluate: figures of a trained model, on one page."""
 
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 
 from jaxgen.commands import likelihood
 from jaxgen.commands.accuracy import accuracy
 from jaxgen.commands.inception import INCEPTION, Network, measurement
-from jaxgen.commands.model import Model, generate, generated, labels_for, open_data
-from jaxgen.commands.sample import STRIP, path
+from jaxgen.commands.model import Model, folder, labels_for, open_data
+from jaxgen.commands.sample import STRIP, draw, path
 from jaxgen.configuration import plain, unknown
 from jaxgen.evaluate import pixels
+from jaxgen.evaluate.blocks import View
 from jaxgen.evaluate.inception import centre_of
 from jaxgen.evaluate.report import Picture, report
 from jaxgen.evaluate.result import Result
 from jaxgen.io import images, plots, writers
+from jaxgen.io.rows import Rows, remove
+from jaxgen.parallel import multihost
+from jaxgen.parallel.batched import batch_of
 
 PIXELS = {
     "fd": ("FDpix",),
@@ -28,16 +31,27 @@ SHOWN = 64
 
 def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) -> str:
     """The figures named in `metrics` of `num` samples against the training data, or the accuracy of a classifier,
-    written to eval/<step>/ of the work directory and returned as text."""
+    written to eval/<step>/ of the work directory and returned as text. Until then that folder keeps the samples and
+    what was measured of them, with which the same command goes on where one was killed."""
     if model.recipe.classifier is not None:
         return written(model, *accuracy(model, seed), "A classifier of noisy images.")
     chosen = wanted(metrics, num, network)
     if "bpd" in chosen:
         likelihood.check(model)
-    found, pictures = quality(model, chosen, num, seed, network) if {*chosen} - {"bpd"} else ([], [])
+    size = batch_of(num, model.run.config.sampling.batch_size, model.mesh)
+    samples = Rows(folder(model) / "samples", num, size)
+    found: list[Result] = []
+    pictures: list[Picture] = []
+    used: list[Rows] = []
+    if {*chosen} - {"bpd"}:
+        found, pictures = quality(model, chosen, samples, seed, network)
+        used = [samples]
     if "bpd" in chosen:
-        found += likelihood.results(model, seed=seed)
-    return written(model, found, pictures, how(model))
+        bits, rows = likelihood.measured(model, seed=seed)
+        found, used = found + bits, used + rows
+    said = written(model, found, pictures, how(model))
+    remove(used)
+    return said
 
 
 def wanted(metrics: str, num: int, network: Network) -> list[str]:
@@ -59,9 +73,10 @@ def wanted(metrics: str, num: int, network: Network) -> list[str]:
 def written(model: Model, found: list[Result], pictures: list[Picture], summary: str) -> str:
     """The page of what was found, and what it says as text."""
     run = model.run
-    folder = run.root / "eval" / str(model.step)
     title = f"{run.config.sde.name} on {run.config.data.dataset}, step {model.step:,}"
-    page = report(folder, title, found, pictures + training(model), plain(run.config), summary)
+    page = folder(model) / "report.html"
+    if multihost.is_main():
+        report(folder(model), title, found, pictures + training(model), plain(run.config), summary)
     return "\n".join([*map(line, found), f"wrote {page}"])
 
 
@@ -78,42 +93,40 @@ def how(model: Model) -> str:
 
 
 def quality(
-    model: Model, chosen: Sequence[str], num: int, seed: int, network: Network
+    model: Model, chosen: Sequence[str], samples: Rows, seed: int, network: Network
 ) -> tuple[list[Result], list[Picture]]:
-    """Figures and pictures of `num` samples, which are held together only where pixels are compared."""
+    """Figures and pictures of the samples, which are drawn onto the disk and read from there."""
+    num = len(samples)
     labels = labels_for(model.run, num)
     measured = measurement(model, chosen, network) if {*chosen} & {*INCEPTION} else None
-    compared = {*chosen} & {*PIXELS}
-    batches = iter([generate(model, num, seed, labels)]) if compared else generated(model, num, seed, labels)
-    first = next(batches)
-    pictures = [
-        Picture("Samples", tiles(model, first[:SHOWN]), f"The first {min(len(first), SHOWN)} of {num}, seed {seed}.")
-    ]
+    draw(model, seed, labels, samples)
+    first = samples[:SHOWN]
+    pictures = [Picture("Samples", tiles(model, first), f"The first {len(first)} of {num}, seed {seed}.")]
     if model.recipe.trajectory:
         strip = path(model, min(num, STRIP), seed, labels)
         pictures.append(Picture("Denoising", strip, "The way of the first samples, noise to image."))
     found = []
-    if compared:
-        figures, neighbours = pixelwise(model, first)
+    if {*chosen} & {*PIXELS}:
+        figures, neighbours = pixelwise(model, samples)
         names = [name for group in chosen for name in PIXELS.get(group, ())]
         found += [figure for figure in figures if figure.name in names]
         pictures += neighbours
     if measured:
-        found += measured(chain([first], batches), num)
+        found += measured(samples, num, samples.folder / "inception.npz")
     return found, pictures
 
 
-def pixelwise(model: Model, x: np.ndarray) -> tuple[list[Result], list[Picture]]:
-    """Figures and pictures of the samples `x` beside the training images, pixel by pixel."""
+def pixelwise(model: Model, samples: Rows) -> tuple[list[Result], list[Picture]]:
+    """Figures and pictures of the samples beside the training images, pixel by pixel."""
     run = model.run
-    train = open_data(run, run.config.data.split).records[:]["x"]
-    figures, near = pixels.compare(x, train, run.spec.levels)
+    train = View(open_data(run, run.config.data.split).records, lambda batch: batch["x"])
+    figures, near = pixels.compare(samples, train, run.spec.levels)
     closest = np.argsort(near.distances, kind="stable")[: SHOWN // 2]
-    pairs = np.stack([x[closest], train[near.indices[closest]]], 1).reshape(-1, *run.spec.shape)
+    pairs = [rows[i : i + 1] for sample in closest for rows, i in ((samples, sample), (train, near.indices[sample]))]
     return figures, [
         Picture(
             "Nearest training images",
-            tiles(model, pairs, 8),
+            tiles(model, np.concatenate(pairs), 8),
             "The samples closest to a training image, each left of it.",
         ),
         Picture("Distances", plots.histogram({"samples": near.distances}, "distance to the nearest training image")),

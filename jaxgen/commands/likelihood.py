@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jax import Array
 
-from jaxgen.commands.model import Model, open_data
+from jaxgen.commands import question
+from jaxgen.commands.model import Model, folder, open_data
+from jaxgen.data import Source
 from jaxgen.evaluate.nll import bits_per_dim, mean_and_error
 from jaxgen.evaluate.result import Result
-from jaxgen.io.progress import progress
-from jaxgen.parallel.batched import batched
+from jaxgen.io.progress import Progress, progress
+from jaxgen.io.rows import Rows, complete, remove
+from jaxgen.parallel.batched import batch_of, streamed
 
 
 def likelihood(model: Model, split: str | None, num: int | None, seed: int) -> str:
@@ -41,6 +45,16 @@ def draw_of(fn: Callable[..., Array]) -> Callable[..., Array]:
 def results(model: Model, split: str | None = None, num: int | None = None, seed: int = 0) -> list[Result]:
     """Bits/dim of the first `num` images of `split` (default: all of the test split), each averaged over
     likelihood.draws of its noise; the error is that of the mean over images."""
+    found, used = measured(model, split, num, seed)
+    remove(used)
+    return found
+
+
+def measured(
+    model: Model, split: str | None = None, num: int | None = None, seed: int = 0
+) -> tuple[list[Result], list[Rows]]:
+    """`results`, and the rows in eval/<step>/ of the work directory that they rest on: log P(x) of every image and
+    draw, with which the same command goes on where one was killed."""
     check(model)
     config = model.run.config
     count = config.likelihood.draws
@@ -51,8 +65,6 @@ def results(model: Model, split: str | None = None, num: int | None = None, seed
     n = source.spec.size if num is None else min(num, source.spec.size)
     if n < 2:
         raise ValueError(f"the error of a mean likelihood needs at least 2 images, got {n}.")
-    batch = source.records[np.arange(n)]
-    arrays = batch["x"], batch["label"] if config.data.conditional else None
     draws = f"mean of {count} draw{'s' * (count > 1)} of noise"
     bins = "" if config.data.dequantize else f" in {config.likelihood.bins.name} bins"
     flow = f"probability flow, {config.likelihood.divergence.name} divergence, uniform dequantization{bins}, {draws}"
@@ -60,21 +72,31 @@ def results(model: Model, split: str | None = None, num: int | None = None, seed
         "bits_per_dim": (model.recipe.log_prob, flow),
         "bits_per_dim_bound": (model.recipe.bound, f"variational bound on the integers, {draws}"),
     }
-    found = []
+    found, used = [], []
     for name, (fn, definition) in kinds.items():
         if fn is None:
             continue
-        run, logp = batched(draw_of(fn)), np.zeros(n)
+        asked = {"kind": name, "split": split, "images": source.spec.size, "seed": seed}
+        asked |= question.of_model(model, "sampling")
+        stream, logp = streamed(draw_of(fn), model.mesh), np.zeros(n)
         with progress(n * count, unit="image") as show:
             for k in range(count):
-                logp += run(
-                    model.params,
-                    seed,
-                    (*arrays, np.full(n, k, np.int32)),
-                    n,
-                    config.sampling.batch_size,
-                    lambda done, k=k: show.update(k * n + done),
-                )
+                rows = Rows(folder(model) / f"{name}_{k}", n, batch_of(n, config.sampling.batch_size, model.mesh))
+                images = partial(images_of, source, config.data.conditional, k)
+                compute = partial(stream, model.params, seed, images, n, config.sampling.batch_size)
+                complete(rows, {"draw": k, **asked}, compute, partial(told, show, k * n))
+                logp += np.concatenate([*rows])
+                used.append(rows)
         value, error = mean_and_error(bits_per_dim(logp / count, math.prod(source.spec.shape)))
         found.append(Result(name, value, definition, n, error, "bits/dim", f"Likelihood of {split}"))
-    return found
+    return found, used
+
+
+def told(show: Progress, before: int, done: int) -> None:
+    show.update(before + done)
+
+
+def images_of(source: Source, labelled: bool, k: int, rows: np.ndarray) -> tuple[np.ndarray | None, ...]:
+    """What `draw_of` takes of these rows of a split, for draw k."""
+    batch = source.records[rows]
+    return batch["x"], batch["label"] if labelled else None, np.full(len(rows), k, np.int32)

@@ -1,23 +1,27 @@
 """A trained model out of its work directory: what sampling, evaluation and likelihood start from."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jaxgen import data, workdir
 from jaxgen.conditioning import Control
-from jaxgen.configuration import differences, override, unknown
+from jaxgen.configuration import differences, override, plain, unknown
 from jaxgen.data import Source, Spec
 from jaxgen.guidance import classifier, unconditional
 from jaxgen.io.checkpoint import Checkpoints, checkpoints
 from jaxgen.io.progress import progress
-from jaxgen.parallel.batched import batched, streamed
-from jaxgen.parallel.mesh import make_mesh, replicated
+from jaxgen.parallel.batched import streamed
+from jaxgen.parallel.mesh import make_mesh
+from jaxgen.parallel.multihost import main_first
+from jaxgen.parallel.sharding import state_sharding
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import build
 from jaxgen.recipes.classifier import check_guides
@@ -27,12 +31,15 @@ from jaxgen.workdir import Run
 
 
 class Model(NamedTuple):
-    """The recipe of a run with the variables of a checkpoint: the moving average where there is one."""
+    """The recipe of a run with the variables of a checkpoint, the moving average where there is one, spread over
+    `mesh` by the rule of training. `guide` says what else steers it, for JSON."""
 
     run: Run
     recipe: Recipe
     params: Any
     step: int
+    mesh: Mesh
+    guide: Mapping[str, Any] = {}
 
 
 def open_run(root: Path, overrides: Sequence[str] = (), solver: str | None = None) -> Run:
@@ -46,21 +53,40 @@ def open_run(root: Path, overrides: Sequence[str] = (), solver: str | None = Non
     return run._replace(config=config)
 
 
-def open_model(root: Path, overrides: Sequence[str] = (), step: int | None = None, solver: str | None = None) -> Model:
+def open_model(
+    root: Path,
+    overrides: Sequence[str] = (),
+    step: int | None = None,
+    solver: str | None = None,
+    mesh: Mesh | None = None,
+) -> Model:
     """The model in the work directory `root` at `step`, by default that of its latest checkpoint; `overrides` and
-    `solver` as in `open_run`."""
+    `solver` as in `open_run`. It lives on `mesh`, by default `mesh_of` its configuration."""
     run = open_run(root, overrides, solver)
     recipe = build(run.config, run.spec, run.statistics)
+    mesh = mesh_of(run.config.parallel) if mesh is None else mesh
     with checkpoints(run.checkpoints) as saved:
         step = choose(saved, step)
         saved.extra(step)
         state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
-        everywhere = replicated(make_mesh())
         wanted = {"params" if state.ema is None else "ema": state.ema or state.params}
         wanted |= {"extra": state.extra} if state.extra else {}
-        target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), wanted)
+        target = jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            wanted,
+            state_sharding(mesh, wanted, run.config.parallel.rules),
+        )
         arrays = saved.restore(step, target)
-    return Model(run, recipe, join(arrays.get("ema", arrays.get("params")), arrays.get("extra", {})), step)
+    return Model(run, recipe, join(arrays.get("ema", arrays.get("params")), arrays.get("extra", {})), step, mesh)
+
+
+def mesh_of(parallel: ConfigDict) -> Mesh:
+    """The (data, fsdp) mesh over all devices that a model of the section `parallel` is used on: the parameters are in
+    as many parts as in training, as far as that divides the devices there are now."""
+    devices = jax.device_count()
+    if parallel.fsdp == -1:
+        return make_mesh(data=math.gcd(parallel.data, devices), fsdp=-1)
+    return make_mesh(fsdp=math.gcd(parallel.fsdp, devices))
 
 
 def choose(saved: Checkpoints, step: int | None) -> int:
@@ -76,6 +102,11 @@ def choose(saved: Checkpoints, step: int | None) -> int:
     return steps[-1] if step is None else step
 
 
+def folder(model: Model) -> Path:
+    """Where what is measured of the model goes."""
+    return model.run.root / "eval" / str(model.step)
+
+
 def open_data(run: Run, split: str) -> Source:
     """A split of the data set of `run`."""
     return open_split(run.config.data, split)
@@ -83,7 +114,8 @@ def open_data(run: Run, split: str) -> Source:
 
 def open_split(section: ConfigDict, split: str) -> Source:
     """A split of the data set that the section "data" of a configuration describes."""
-    return data.load(section.dataset, split, section.data_dir, section.image_size, section.center_crop)
+    with main_first("the data are prepared"):
+        return data.load(section.dataset, split, section.data_dir, section.image_size, section.center_crop)
 
 
 def sampler_of(recipe: Recipe) -> Callable[..., Array]:
@@ -112,6 +144,7 @@ def guided(model: Model, judge: Model, scale: float) -> Model:
 
     config = model.run.config.copy_and_resolve_references()
     config.data.conditional = True
+    guide = {"scale": scale, "config": plain(judge.run.config), "step": judge.step}
     recipe = model.recipe._replace(
         sample=steered(sampler_of(model.recipe)),
         trajectory=model.recipe.trajectory and steered(model.recipe.trajectory),
@@ -119,23 +152,33 @@ def guided(model: Model, judge: Model, scale: float) -> Model:
         bound=None,
     )
     run = model.run._replace(config=config, spec=judge.run.spec)
-    return model._replace(run=run, recipe=recipe, params={**model.params, **judge.params})
+    return model._replace(run=run, recipe=recipe, params={**model.params, **judge.params}, guide=guide)
 
 
 def generate(model: Model, num: int, seed: int, labels: np.ndarray | None) -> np.ndarray:
     """`num` images in integer levels, [num, H, W, C], see `integers`. Image i depends on the seed, i and its label
     alone, except with `langevin` correctors whose norm is the mean of their batch: there also on
     sampling.batch_size."""
-    config = model.run.config.sampling
     with progress(num, unit="image") as show:
-        x = batched(sampler_of(model.recipe))(model.params, seed, (labels,), num, config.batch_size, show.update)
-    return integers(x, model.run.spec.levels)
+        return np.concatenate([*counted(generated(model, num, seed, labels), show.update)])
 
 
-def generated(model: Model, num: int, seed: int, labels: np.ndarray | None) -> Iterator[np.ndarray]:
-    """The images of `generate` in batches [b, H, W, C], each drawn when it is asked for."""
-    size, stream = model.run.config.sampling.batch_size, streamed(sampler_of(model.recipe))
-    return (integers(x, model.run.spec.levels) for x in stream(model.params, seed, (labels,), num, size))
+def generated(
+    model: Model, num: int, seed: int, labels: np.ndarray | None, parts: Iterable[int] | None = None
+) -> Iterator[np.ndarray]:
+    """The images of `generate` in batches [b, H, W, C], each drawn when it is asked for; `parts` says which of the
+    batches of `batch_of`, by default all."""
+    stream = streamed(sampler_of(model.recipe), model.mesh)
+    drawn = stream(model.params, seed, (labels,), num, model.run.config.sampling.batch_size, parts)
+    return (integers(x, model.run.spec.levels) for x in drawn)
+
+
+def counted(parts: Iterable[np.ndarray], done: Callable[[int], None], count: int = 0) -> Iterator[np.ndarray]:
+    """`parts`; `done` hears how many rows have come, from `count` on."""
+    for part in parts:
+        count += len(part)
+        done(count)
+        yield part
 
 
 def integers(x: np.ndarray, levels: int) -> np.ndarray:

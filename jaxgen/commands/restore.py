@@ -19,6 +19,7 @@ from jaxgen.data import Source, Spec
 from jaxgen.io import images
 from jaxgen.io.progress import progress
 from jaxgen.operators import Operator
+from jaxgen.parallel import multihost
 from jaxgen.parallel.batched import batched
 from jaxgen.recipes.names import invoke
 from jaxgen.recipes.space import measure
@@ -92,7 +93,7 @@ def restore(
     adaptive = model.recipe.evaluations is None
     function = jax.vmap(one, in_axes=(None, 0, 0, 0, None if labels is None else 0)) if adaptive else restored
     with progress(num, unit="image") as show:
-        made = batched(function)(
+        made = batched(function, model.mesh)(
             model.params, seed, (x, known_where, labels), num, run.config.sampling.batch_size, show.update
         )
 
@@ -104,7 +105,8 @@ def restore(
     seen = np.asarray(degraded.shown(y, where))
     top = spec.levels - 1
     columns = np.stack([images.to_uint8(part, 0, top) for part in (truth, seen, result)], 1)
-    images.save(out, images.grid(columns.reshape(-1, *spec.shape), 3 * math.ceil(num / ROWS)))
+    if multihost.is_main():
+        images.save(out, images.grid(columns.reshape(-1, *spec.shape), 3 * math.ceil(num / ROWS)))
     missed = [root_mean_square(operator.forward(jnp.asarray(part)) - y) / top for part in (alone, result)]
     hidden = np.broadcast_to(1 - known_where, truth.shape) > 0
     psnr = -20 * np.log10(max(root_mean_square((result - truth)[hidden] / top), 1e-6))

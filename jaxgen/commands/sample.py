@@ -1,28 +1,46 @@
 """jaxgen sample: images from a trained model."""
 
-import io
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.commands.model import Model, generate, labels_for
+from jaxgen.commands import question
+from jaxgen.commands.model import Model, generated, labels_for
 from jaxgen.io import atomic, images
-from jaxgen.parallel.batched import example_keys
+from jaxgen.io.location import location
+from jaxgen.io.pictures import Pictures
+from jaxgen.io.progress import progress
+from jaxgen.io.rows import Rows, Store, complete
+from jaxgen.parallel import multihost
+from jaxgen.parallel.batched import batch_of, example_keys
+from jaxgen.parallel.mesh import replicated
 
 STRIP = 8  # images in a strip
 
 
 def sample(model: Model, num: int, seed: int, label: str | None, out: str, strip: str | None) -> str:
     """`num` images into `out` (a PNG grid, an .npz of integer levels, or a folder of PNGs) and, with `strip`, the way
-    of the first ones from noise to image."""
+    of the first ones from noise to image. Batches are on disk when they are drawn, beside `out` in a folder .parts
+    where it is a file, so that the same command goes on where one was killed."""
     check(out)
     labels = labels_for(model.run, num, label)
     if strip is not None:
-        images.save(strip, path(model, min(num, STRIP), seed, labels))
-    x = generate(model, num, seed, labels)
-    write(x, labels, model.run.spec.levels, out)
+        shown = path(model, min(num, STRIP), seed, labels)
+        if multihost.is_main():
+            images.save(strip, shown)
+    levels, size = model.run.spec.levels, batch_of(num, model.run.config.sampling.batch_size, model.mesh)
+    if out.endswith((".png", ".npz")):
+        rows = Rows(location(out + ".parts"), num, size)
+        draw(model, seed, labels, rows)
+        if multihost.is_main():
+            write_grid(out, rows, levels) if out.endswith(".png") else write_arrays(out, rows, labels)
+            rows.remove()
+    else:
+        draw(model, seed, labels, Pictures(location(out), num, size, levels))
     how = "" if model.recipe.evaluations is None else f", {model.recipe.evaluations} evaluations of the network each"
     return f"wrote {num} samples of step {model.step} to {out}{how}."
 
@@ -33,25 +51,41 @@ def check(out: str) -> None:
         raise ValueError(f"--out must end in .png, .npz or / (a folder), got {out}.")
 
 
-def write(x: np.ndarray, labels: np.ndarray | None, levels: int, out: str) -> None:
-    """Images in levels [N, H, W, C] to the file or folder `out`."""
-    shown = images.to_uint8(x, 0, levels - 1)
-    if out.endswith(".png"):
-        images.save(out, images.grid(shown))
-    elif out.endswith(".npz"):
-        buffer = io.BytesIO()
-        arrays = {"images": x} if labels is None else {"images": x, "labels": labels}
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        atomic.write(out, buffer.getvalue())
-    else:
-        for i, image in enumerate(shown):
-            images.save(Path(out) / f"{i:06}.png", image)
+def draw(model: Model, seed: int, labels: np.ndarray | None, store: Store) -> None:
+    """The samples, as many as `store` has rows, into it: those that are not there already."""
+    asked = question.of_samples(model, seed, labels)
+    with progress(store.n, unit="image") as show:
+        complete(store, asked, lambda parts: generated(model, store.n, seed, labels, parts), show.update)
+
+
+def write_grid(out: str, rows: Rows, levels: int) -> None:
+    """A PNG of all images side by side."""
+    images.save(out, images.grid(np.concatenate([images.to_uint8(x, 0, levels - 1) for x in rows])))
+
+
+def write_arrays(out: str, rows: Rows, labels: np.ndarray | None) -> None:
+    """An .npz of "images" in levels, and "labels" where there are any: as np.savez_compressed writes it, but part by
+    part."""
+    arrays: dict[str, Iterable[np.ndarray]] = {"images": rows} | ({} if labels is None else {"labels": [labels]})
+    with atomic.opened(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as members:
+        for name, parts in arrays.items():
+            with members.open(f"{name}.npy", "w", force_zip64=True) as member:
+                for i, part in enumerate(parts):
+                    if not i:
+                        header = np.lib.format.header_data_from_array_1_0(part)
+                        header["shape"] = (rows.n, *part.shape[1:])
+                        np.lib.format.write_array_header_1_0(member, header)
+                    member.write(np.ascontiguousarray(part).tobytes())
 
 
 def path(model: Model, num: int, seed: int, labels: np.ndarray | None) -> np.ndarray:
     """The first `num` images on their way from noise, a row each."""
-    if model.recipe.trajectory is None:
+    trajectory = model.recipe.trajectory
+    if trajectory is None:
         raise ValueError("--strip needs a sampler that goes in steps: take another --sampler.")
-    cond = None if labels is None else jnp.asarray(labels[:num])
-    steps = jax.jit(model.recipe.trajectory)(model.params, example_keys(seed, jnp.arange(num)), cond)
-    return images.strip(np.asarray(steps), low=0, high=model.run.spec.levels - 1)
+    cond = None if labels is None else labels[:num]
+    way = jax.jit(
+        lambda params: trajectory(params, example_keys(seed, jnp.arange(num)), cond),
+        out_shardings=replicated(model.mesh),
+    )
+    return images.strip(np.asarray(way(model.params)), low=0, high=model.run.spec.levels - 1)

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax import Array
 
 from jaxgen.parallel.batched import batched
+from jaxgen.parallel.mesh import make_mesh, replicated
 
 BATCH = 50
 BLOCK = 1000
@@ -36,12 +38,14 @@ def extract(
     No more than a block and one array of the stream are held. Grey images are repeated as red, green and blue. `done`
     hears how many images are finished. Raises ValueError on other images.
     """
-    run, finished = batched(lambda params, keys, x: extractor.fn(params, x)), 0
+    mesh, finished = make_mesh(), 0
+    run = batched(lambda params, keys, x: extractor.fn(params, x), mesh)
+    params = jax.device_put(extractor.params, replicated(mesh))
     for block in blocks(images, BLOCK):
         if block.dtype != np.uint8 or block.ndim != 4 or block.shape[-1] not in (1, 3):
             raise ValueError(f"images must be uint8 [n, H, W, 1 or 3], got {block.dtype} {block.shape}.")
         rgb = np.broadcast_to(block, (*block.shape[:-1], 3))
-        yield run(extractor.params, 0, (rgb,), len(rgb), BATCH, lambda count, before=finished: done(before + count))
+        yield run(params, 0, (rgb,), len(rgb), BATCH, lambda count, before=finished: done(before + count))
         finished += len(block)
 
 

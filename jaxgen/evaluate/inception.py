@@ -3,8 +3,8 @@
 images -> 299 x 299 by `tf1_bilinear` -> (x - c) / c -> 2048 pooled features, 1008 logits
 """
 
-import functools
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from jax import Array
 
 from jaxgen.evaluate.features import Extractor, Features, extract
 from jaxgen.evaluate.frechet import Moments, frechet, merge, moments
-from jaxgen.evaluate.inception_score import inception_score
+from jaxgen.evaluate.inception_score import Sums, add, information, sums
 from jaxgen.evaluate.resize import tf1_bilinear
 from jaxgen.evaluate.result import Result
 from jaxgen.io.weights import read_torch
@@ -24,6 +24,9 @@ from jaxgen.models.inception import SIDE, InceptionV3, parameters
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 ADDRESS = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
+
+Running = tuple[Moments, Sums]  # of the images so far
+
 INPUTS = {"tf1": 128.0, "tfgan": 127.5}
 
 
@@ -62,24 +65,31 @@ def open_extractor(path: str | os.PathLike | None, rule: str = "tf1") -> Extract
         return extractor(state, hashlib.file_digest(file, "sha256").hexdigest(), rule)
 
 
-def statistics(network: Extractor, images: Iterable[np.ndarray], done: Callable[[int], None]) -> Moments:
-    """Moments of the features of a stream of images (see `extract`), of which a thousand are held at a time."""
-    return functools.reduce(merge, (moments(features.pooled) for features in extract(network, images, done)))
-
-
 def measure(
-    network: Extractor, images: Iterable[np.ndarray], done: Callable[[int], None]
-) -> tuple[Moments, np.ndarray]:
-    """`statistics`, and with them the logits [n, 1008] of all the images."""
-    logits = []
+    network: Extractor,
+    images: Iterable[np.ndarray],
+    done: Callable[[int], None],
+    before: Running | None = None,
+    keep: Callable[[Running], None] = lambda running: None,
+) -> Running:
+    """Moments of the features of a stream of images (see `extract`), and the sums of their scores. `keep` is given them
+    a thousand images at a time; `before` is what it was given last of the same stream, whose images are passed by."""
+    passed = 0 if before is None else int(before[0].n)
+    running = before
+    for features in extract(network, rest(images, passed), lambda count: done(passed + count)):
+        m, s = moments(features.pooled), sums(features.logits)
+        running = (m, s) if running is None else (merge(running[0], m), add(running[1], s))
+        keep(running)
+    if running is None:
+        raise ValueError("there are no images to measure: take a larger --num.")
+    return running
 
-    def parts() -> Iterator[Moments]:
-        for features in extract(network, images, done):
-            logits.append(features.logits)
-            yield moments(features.pooled)
 
-    found = functools.reduce(merge, parts())
-    return found, np.concatenate(logits)
+def rest(parts: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """The rows of `parts` after the first `count`."""
+    for part in parts:
+        yield part[count:]
+        count = max(0, count - len(part))
 
 
 def fid(network: Extractor, generated: Moments, reference: Moments, against: str) -> Result:
@@ -91,7 +101,7 @@ def fid(network: Extractor, generated: Moments, reference: Moments, against: str
     return Result("FID", frechet(generated, reference), definition, int(generated.n), protocol=network.name)
 
 
-def score(network: Extractor, logits: np.ndarray) -> Result:
+def score(network: Extractor, s: Sums) -> Result:
     """The Inception Score of all images at once (Salimans et al. 2016)."""
     definition = "exp of the mutual information of image and class, 1008 classes, in one split"
-    return Result("IS", inception_score(logits).mean, definition, len(logits), protocol=network.name)
+    return Result("IS", math.exp(information(s)), definition, int(s.n), protocol=network.name)

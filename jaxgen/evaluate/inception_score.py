@@ -6,6 +6,14 @@ import numpy as np
 from jax.typing import ArrayLike
 
 
+class Sums(NamedTuple):
+    """Of n images: the sum [K] of their p(y|x), and that of sum_y p(y|x) log p(y|x). They add up over batches."""
+
+    n: np.ndarray | np.floating
+    p: np.ndarray
+    p_log_p: np.ndarray | np.floating
+
+
 class InceptionScore(NamedTuple):
     """Mean and standard deviation (ddof 0) over the splits."""
 
@@ -27,15 +35,26 @@ def inception_score(logits: ArrayLike, splits: int = 1) -> InceptionScore:
     if not 1 <= splits <= len(x):
         raise ValueError(f"the splits of {len(x)} samples must be 1 to {len(x)}, got {splits}.")
     edges = np.arange(splits + 1) * len(x) // splits
-    scores = [np.exp(_information(x[a:b])) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    scores = [np.exp(information(sums(x[a:b]))) for a, b in zip(edges[:-1], edges[1:], strict=True)]
     return InceptionScore(float(np.mean(scores)), float(np.std(scores)))
 
 
-def _information(logits: np.ndarray) -> float:
-    """mean_x sum_y p(y|x) (log p(y|x) - log p(y)), the mutual information of sample and class in nats."""
-    log_p = logits - logits.max(1, keepdims=True)
+def sums(logits: ArrayLike) -> Sums:
+    """Of finite logits [n, K]."""
+    x = np.asarray(logits, np.float64)
+    log_p = x - x.max(1, keepdims=True)
     log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
     p = np.exp(log_p)
-    marginal = p.mean(0)
+    return Sums(np.float64(len(x)), p.sum(0), (p * log_p).sum())
+
+
+def add(a: Sums, b: Sums) -> Sums:
+    """The sums of all the images of both."""
+    return Sums(a.n + b.n, a.p + b.p, a.p_log_p + b.p_log_p)
+
+
+def information(s: Sums) -> float:
+    """mean_x sum_y p(y|x) (log p(y|x) - log p(y)), the mutual information of image and class in nats."""
+    marginal = s.p / s.n
     seen = marginal[marginal > 0]
-    return float((p * log_p).sum(1).mean() - seen @ np.log(seen))
+    return float(s.p_log_p / s.n - seen @ np.log(seen))

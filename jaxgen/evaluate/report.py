@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxgen.evaluate.result import Result
 from jaxgen.io import atomic, images, plots
+from jaxgen.io.location import location
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +43,7 @@ def report(
     pictures, the configuration. metrics.json holds {"title", "summary", "figures": {name: {...}}, "config"} with
     null for what is not finite.
     """
+    folder = location(folder)
     names = [result.name for result in results]
     if len(set(names)) < len(names):
         raise ValueError(f"every figure needs a name of its own, got {names}.")
@@ -51,10 +53,10 @@ def report(
         "figures": {result.name: _plain(result._asdict()) for result in results},
         "config": _plain(config or {}),
     }
-    atomic.write(Path(folder) / "metrics.json", json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
+    atomic.write(folder / "metrics.json", json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
     for title_of, image, _ in pictures:
         pixels = image if isinstance(image, np.ndarray) else plots.pixels(image)
-        images.save(Path(folder) / f"{title_of.lower().replace(' ', '_')}.png", pixels)
+        images.save(folder / f"{title_of.lower().replace(' ', '_')}.png", pixels)
     page = PAGE.format(
         title=html.escape(title),
         summary=f"<p class=summary>{html.escape(summary)}</p>" if summary else "",
@@ -63,7 +65,7 @@ def report(
         config=html.escape(json.dumps(document["config"], indent=2)),
         style=STYLE,
     )
-    return atomic.write(Path(folder) / "report.html", page.encode())
+    return atomic.write(folder / "report.html", page.encode())
 
 
 def _plain(value: Any) -> Any:

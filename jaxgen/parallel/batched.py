@@ -1,57 +1,81 @@
-"""A function of single examples on any number of them: equal batches, spread over all devices."""
+"""A function of single examples on any number of them: equal batches, spread over all devices of all processes."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
-from jaxgen.parallel.mesh import batch_sharding, make_mesh
+from jaxgen.parallel.mesh import batch_sharding, make_mesh, replicated
+
+Arrays = Any  # a pytree of host arrays [n, ...], or rows [b] -> such a pytree of these rows
 
 
-def streamed(fn: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+def batch_of(n: int, batch_size: int, mesh: Mesh) -> int:
+    """How many rows are computed at a time: `batch_size`, or n if that is less, up to a multiple of the devices."""
+    return math.ceil(min(n, batch_size) / mesh.size) * mesh.size
+
+
+def streamed(fn: Callable[..., Any], mesh: Mesh | None = None) -> Callable[..., Iterator[Any]]:
     """fn(params, keys [B], *arrays [B, ...]) -> a pytree of [B, ...], made a function of any number of examples,
-    compiled once, whose batches come one by one:
+    compiled once for `mesh` (default: all devices), whose batches come one by one:
 
-        run(params, seed, arrays, n, batch_size) -> iterator of pytrees [b, ...] on the host, n rows in all
+        run(params, seed, arrays, n, batch_size, parts=None) -> iterator of pytrees [b, ...] on the host
+
+    Batch k holds the rows from k B on, B = `batch_of(n, batch_size, mesh)`; `parts` says which are wanted, by default
+    all, n rows. Every process calls alike, reads the rows of its own devices, and gets all results.
 
     Example i has the key fold_in(key(seed), i), so its result depends on neither batch size nor devices, if fn treats
-    examples one by one (a `langevin` corrector with one step size a batch does not). `arrays` is a tuple of host arrays
-    [n, ...] or None. The last batch is computed with copies of its last example, which are left out.
+    examples one by one (a `langevin` corrector with one step size a batch does not). The last batch is computed with
+    copies of its last example, which are left out. `arrays` without any is (); None in it stays None.
     """
+    over = make_mesh() if mesh is None else mesh
+    compiled = compile_batch(fn, over)
 
-    @jax.jit
-    def compiled(params: Any, seed: Array, index: Array, arrays: tuple[Array | None, ...]) -> Any:
-        return fn(params, example_keys(seed, index), *arrays)
+    def run(
+        params: Any, seed: int, arrays: Arrays, n: int, batch_size: int, parts: Iterable[int] | None = None
+    ) -> Iterator[Any]:
+        read = arrays if callable(arrays) else lambda rows: jax.tree.map(lambda leaf: leaf[rows], arrays)
+        size, words = batch_of(n, batch_size, over), np.uint32(seed)
 
-    def run(params: Any, seed: int, arrays: tuple[np.ndarray | None, ...], n: int, batch_size: int) -> Iterator[Any]:
-        mesh, words = make_mesh(), np.uint32(seed)
-        size = math.ceil(min(n, batch_size) / mesh.size) * mesh.size
-        for start in range(0, n, size):
-            rows = np.minimum(np.arange(start, start + size), n - 1)
-            batch = rows.astype(np.int32), jax.tree.map(lambda leaf, rows=rows: leaf[rows], arrays)
-            part = jax.device_get(compiled(params, words, *jax.device_put(batch, batch_sharding(mesh))))
-            yield jax.tree.map(lambda leaf, count=n - start: leaf[:count], part)
+        for k in range(math.ceil(n / size)) if parts is None else parts:
+            rows = np.minimum(np.arange(k * size, (k + 1) * size), n - 1)
+            placed = spread(over, rows, lambda rows: (rows.astype(np.int32), read(rows)))
+            part = jax.device_get(compiled(params, words, *placed))
+            yield jax.tree.map(lambda leaf, count=n - k * size: leaf[:count], part)
 
     return run
 
 
-def batched(fn: Callable[..., Any]) -> Callable[..., Any]:
+def compile_batch(fn: Callable[..., Any], mesh: Mesh) -> Any:
+    """(params, seed, index [B], arrays [B, ...]) -> fn of these examples: computed by every device on its share, then
+    gathered by all."""
+
+    @partial(jax.jit, out_shardings=replicated(mesh))
+    def compiled(params: Any, seed: Array, index: Array, arrays: tuple[Array | None, ...]) -> Any:
+        return jax.lax.with_sharding_constraint(fn(params, example_keys(seed, index), *arrays), batch_sharding(mesh))
+
+    return compiled
+
+
+def batched(fn: Callable[..., Any], mesh: Mesh | None = None) -> Callable[..., Any]:
     """The batches of `streamed` joined:
 
         run(params, seed, arrays, n, batch_size, done) -> pytree of [n, ...] on the host
 
     `done` hears how many examples are finished.
     """
-    stream = streamed(fn)
+    stream = streamed(fn, mesh)
 
     def run(
         params: Any,
         seed: int,
-        arrays: tuple[np.ndarray | None, ...],
+        arrays: Arrays,
         n: int,
         batch_size: int,
         done: Callable[[int], None] = lambda count: None,
@@ -69,3 +93,21 @@ def batched(fn: Callable[..., Any]) -> Callable[..., Any]:
 def example_keys(seed: Array | int, index: Array) -> Array:
     """fold_in(key(seed), i) for every i of `index`."""
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.asarray(index))
+
+
+def spread(mesh: Mesh, rows: np.ndarray, read: Callable[[np.ndarray], Any]) -> Any:
+    """read(rows [B]) as global arrays over the mesh, of which every process reads what its devices hold."""
+    sharding = batch_sharding(mesh)
+
+    def first(index: Any) -> int:
+        return index[0].indices(len(rows))[0]
+
+    held = sharding.addressable_devices_indices_map(rows.shape).values()
+    starts = sorted({first(index) for index in held})
+    each = len(rows) // mesh.size
+
+    def joined(*shares: np.ndarray) -> Array:
+        shape, of = (len(rows), *shares[0].shape[1:]), dict(zip(starts, shares, strict=True))
+        return jax.make_array_from_callback(shape, sharding, lambda index: of[first(index)])
+
+    return jax.tree.map(joined, *(read(rows[start : start + each]) for start in starts))

@@ -10,7 +10,7 @@ import pytest
 import torch_files
 
 from jaxgen import cli
-from jaxgen.evaluate.features import Extractor
+from jaxgen.evaluate.features import Extractor, extract
 from jaxgen.evaluate.frechet import covariance, frechet, moments
 from jaxgen.evaluate.inception import fid, measure, open_extractor, score
 from jaxgen.evaluate.inception_score import inception_score
@@ -44,11 +44,11 @@ def test_a_published_file_gives_the_features_and_scores_of_the_reference(golden,
     """From the file to the figure: names, folding, resizing, moments and probabilities."""
     data = golden("inception_v3")
     network = open_extractor(weights)
-    found, logits = measure(network, [data["s32/images"]], print)
+    found, scores = measure(network, [data["s32/images"]], print)
     expected = data["s32/2048_f64"].astype(np.float64)
     np.testing.assert_allclose(found.shift + found.s / found.n, expected.mean(0), atol=1e-5 * expected.max())
     np.testing.assert_allclose(np.trace(covariance(found)), np.trace(covariance(moments(expected))), rtol=1e-4)
-    result = score(network, logits)
+    result = score(network, scores)
     expected = inception_score(data["s32/logits_unbiased_f64"]).mean
     assert result.value - 1 == pytest.approx(expected - 1, rel=1e-4) and result.n == 2
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in result.protocol
@@ -57,10 +57,8 @@ def test_a_published_file_gives_the_features_and_scores_of_the_reference(golden,
 def test_the_input_of_score_sde_is_another_one(golden, weights):
     """(x - 127.5) / 127.5 moves features by half a percent: small enough to go unnoticed, large beside an FID of 2."""
     data = golden("inception_v3")
-    theirs, ours = (
-        measure(open_extractor(weights, "tfgan"), [data["s32/images"]], print)[1],
-        data["s32/logits_unbiased_f64"],
-    )
+    (found,) = extract(open_extractor(weights, "tfgan"), [data["s32/images"]])
+    theirs, ours = found.logits, data["s32/logits_unbiased_f64"]
     assert 1e-3 < np.abs(ours - theirs).max() / np.abs(ours).max() < 2e-2
 
 

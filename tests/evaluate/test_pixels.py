@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from jaxgen.evaluate import blocks
 from jaxgen.evaluate.neighbours import self_proximity
 from jaxgen.evaluate.pixels import compare, to_levels
 
@@ -52,3 +53,18 @@ def test_unusable_images_are_refused(digits):
         compare(np.zeros((10, 8, 8, 1)), digits[0], 17)
     with pytest.raises(ValueError, match="at least 40 samples, got 10"):
         compare(np.zeros((10, 8, 8)), digits[0], 17)
+
+
+def test_figures_do_not_depend_on_the_blocks_that_are_read(digits, monkeypatch):
+    """Breaks if samples that do not fit in memory get other figures: rows lost between blocks, indices counted from a
+    block's start, ties broken the other way."""
+    train, test = (images[:200] for images in digits)
+    test = np.concatenate([test, train[[7, 150]]])
+    whole, near = compare(test, train, 17)
+    monkeypatch.setattr(blocks, "BLOCK", 67)
+    results, parts = compare(test, train, 17)
+    np.testing.assert_array_equal(parts.indices, near.indices)
+    np.testing.assert_array_equal(parts.distances, near.distances)
+    for one, other in zip(results, whole, strict=True):
+        error, expected = (0.0 if found.error is None else found.error for found in (one, other))
+        assert one.value == pytest.approx(other.value, rel=1e-9) and error == pytest.approx(expected, rel=1e-6)
