@@ -14,6 +14,7 @@ from jaxgen.configuration import SEEDS, load
 from jaxgen.io.location import location
 
 SEVERAL = "distributed", "coordinator", "num_processes", "process_id"  # a flag that is given makes one of several
+SILENCE = 100  # seconds after which one of them is lost
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -60,8 +61,7 @@ def parser() -> argparse.ArgumentParser:
         several.add_argument(
             "--timeout",
             type=whole(1),
-            default=100,
-            help="seconds of silence after which a process is lost, and the others end with 75 (default 100)",
+            help=f"seconds of silence after which a process is lost, and the others end with 75 (default {SILENCE})",
         )
 
     def trained(sub: argparse.ArgumentParser) -> None:
@@ -169,9 +169,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
 
         return convert(args.source, args.checkpoint, load(args.config, overrides), args.workdir)
     if args.command == "info":
-        from jaxgen.commands.info import elsewhere, info_of_config, info_of_workdir
+        from jaxgen.commands.cost import target
+        from jaxgen.commands.info import info_of_config, info_of_workdir
 
-        place = elsewhere(args.mesh, args.device)
+        place = target(args.mesh, args.device)
         if args.config:
             return info_of_config(load(args.config, overrides), place)
         return info_of_workdir(args.workdir, overrides, place)
@@ -213,7 +214,7 @@ def together(args: argparse.Namespace, overrides: list[str]) -> str | None:
     """`run` as one of several processes, of which the first has something to say. One that fails ends here."""
     from jaxgen.parallel import multihost
 
-    multihost.initialize(args.coordinator, args.num_processes, args.process_id, args.timeout)
+    multihost.initialize(args.coordinator, args.num_processes, args.process_id, args.timeout or SILENCE)
     if args.command != "train":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX takes it for a notice, which only training heeds
     try:
@@ -232,7 +233,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments, overrides = split(sys.argv[1:] if argv is None else argv)
         args = parser().parse_args(arguments)
-        several = any(getattr(args, flag, None) not in (None, False) for flag in SEVERAL)
+        given = [getattr(args, flag, None) for flag in SEVERAL]
+        several = any(value is not None and value is not False for value in given)
+        if not several and getattr(args, "timeout", None) is not None:
+            raise ValueError("--timeout is of several processes: give --distributed or --coordinator too, or drop it.")
         said = together(args, overrides) if several else run(args, overrides)
     except (Exception, KeyboardInterrupt) as error:
         code = explain(error)

@@ -105,13 +105,14 @@ def default() -> ConfigDict:
     return config.lock()
 
 
-# A run may go on with other values of these. A run that is made longer follows the schedule of its new length from
-# there on: optimizer.decay_steps usually is train.steps.
+# A run may go on with other values of these, except TELLING ones. A run that is made longer follows the schedule of its
+# new length from there on: optimizer.decay_steps usually is train.steps.
 HARMLESS = (
     *("train.steps", "train.log_every", "train.checkpoint_every", "train.sample_every"),
     *("train.keep", "train.keep_every", "train.max_skipped", "optimizer.decay_steps"),
 )
 HARMLESS_SECTIONS = ("sampling.", "likelihood.", "parallel.", "train.best.")
+TELLING = ("parallel.dtype",)  # trains otherwise; a trained model may be used in any
 
 SEEDS = 0, 2**32 - 1  # what a random key takes
 AT_LEAST = {
@@ -271,11 +272,11 @@ def plain(config: ConfigDict) -> dict[str, Any]:
 def differences(old: ConfigDict, new: ConfigDict) -> list[tuple[str, Any, Any]]:
     """(key, old value, new value) where the two train differently; None stands for a missing key."""
     a, b = dict(leaves(old)), dict(leaves(new))
-    return [
-        (key, a.get(key), b.get(key))
-        for key in sorted({*a, *b})
-        if a.get(key) != b.get(key) and key not in HARMLESS and not key.startswith(HARMLESS_SECTIONS)
-    ]
+    return [(key, a.get(key), b.get(key)) for key in sorted({*a, *b}) if a.get(key) != b.get(key) and not harmless(key)]
+
+
+def harmless(key: str) -> bool:
+    return key not in TELLING and (key in HARMLESS or key.startswith(HARMLESS_SECTIONS))
 
 
 def literal(text: str, is_text: bool = False) -> Any:

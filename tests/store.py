@@ -8,15 +8,44 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
+
+PART = 2**16  # bytes of an object that travel at once
+
+
+class Upload(MemoryFile):
+    """A file open for writing: as it is closed, also by an exception, what was written so far becomes the object."""
+
+    def write(self, data: Any) -> int:
+        self.fs.travel(data)
+        return super().write(data)
+
+    put = False
+
+    def close(self) -> None:
+        if not self.put:  # once: Python closes again what it forgets
+            self.put = True
+            self.commit()
 
 
 class Store(MemoryFileSystem):
-    """An object store: objects come whole, when they are closed, and none is appended to."""
+    """An object store: an object comes when its file is closed, or with the last byte of a local file that is put; none
+    is appended to."""
 
     protocol = ("gs",)
     store: dict[str, Any] = {}
     pseudo_dirs = [""]
+
+    def travel(self, part: bytes) -> None:
+        """What may be interrupted."""
+
+    def put_file(self, lpath: str, rpath: str, *_: Any, **options: Any) -> None:
+        parts = []
+        with open(lpath, "rb") as file:
+            while part := file.read(PART):
+                self.travel(part)
+                parts.append(part)
+        self.pipe_file(rpath, b"".join(parts))
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -26,6 +55,8 @@ class Store(MemoryFileSystem):
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         if mode not in ("rb", "wb"):
             raise OSError(f"an object store has no mode {mode}")
+        if mode == "wb" and "data" not in options:
+            return Upload(self, self._strip_protocol(path))
         return super()._open(path, mode, **options)
 
 

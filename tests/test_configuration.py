@@ -60,6 +60,8 @@ def test_differences_are_those_that_train_differently():
     longer = override(config.copy_and_resolve_references(), ["train.steps=9", "optimizer.decay_steps=9"])
     assert differences(config, longer) == []
     config = default()
+    half = override(default(), ["parallel.dtype=bfloat16"])
+    assert differences(config, half) == [("parallel.dtype", "float32", "bfloat16")]
     assert differences(config, override(default(), ["seed=1", "sde=ve"])) == [("sde.name", "vp", "ve"), ("seed", 0, 1)]
 
 

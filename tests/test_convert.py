@@ -91,7 +91,7 @@ def saved_state(root):
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     with checkpoints(root / "checkpoints") as saved:
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), state)
-        return saved.restore(saved.latest(), target)
+        return saved.restore(saved.steps()[-1], target)
 
 
 def tree_of(config):

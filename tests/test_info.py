@@ -26,7 +26,7 @@ def size(text):
     return float(value) * UNITS[unit]
 
 
-def told(capsys, *argv):
+def info(capsys, *argv):
     assert cli.main(["info", *argv]) == 0
     return lines(capsys.readouterr().out)
 
@@ -35,7 +35,7 @@ def test_a_published_run_is_predicted_without_its_data(capsys):
     """Breaks if a configuration whose data set is not here, or takes more than the devices that are, cannot be judged
     before it is launched. A narrow DDPM++ stands for the published one."""
     narrow = ["channels=16", "num_res_blocks=1", "ch_mult=(1,)", "attn_resolutions=()"]
-    said = told(
+    said = info(
         capsys,
         f"--config={CONFIGS}/vp/cifar10_ddpmpp_continuous.py",
         "--mesh=data:4,fsdp:2",
@@ -51,14 +51,24 @@ def test_a_published_run_is_predicted_without_its_data(capsys):
     assert 8 * parameters < state < 16 * parameters  # weights, two moments and an average, the large ones in two shards
     assert "of 80 GB: fits" in said["memory"] and "989 TFLOP/s" in said["compute"]
     assert {"all-gather", "all-reduce"} & set(re.findall(r"[a-z]+-[a-z]+", said["links"]))
-    assert re.fullmatch(r"[\d.]+ ms a step or more, bound by \w+: [\d,]+ images/s, MFU \d+% at best", said["predicted"])
+    number = r"([\d.,e-]+)"
+    least, most, low, high, worst, best = (
+        float(value.replace(",", ""))
+        for value in re.fullmatch(
+            rf"{number} ms a step, if only compute took time, to {number} ms, if \w+ took all that is counted: "
+            rf"{number} to {number} images/s, MFU {number} to {number} %",
+            said["predicted"],
+        ).groups()
+    )
+    assert 0 < least < most and (low, high) == pytest.approx((16e3 / most, 16e3 / least), rel=0.01)
+    assert 0 < worst < best <= 100 and best / worst == pytest.approx(most / least, rel=0.01)
 
 
 def test_what_does_not_fit_on_a_device_is_said_to_and_fits_in_shards(capsys):
     """Breaks if a job is queued for a slice that cannot hold it. Nothing of the 3.4 billion parameters is allocated."""
     wide = [f"--config={TINY}", "--config.model.width=16384", "--config.model.blocks=4"]
-    alone = told(capsys, *wide, "--mesh=data:1")["memory"]
-    apart = told(capsys, *wide, "--mesh=fsdp:8")["memory"]
+    alone = info(capsys, *wide, "--mesh=data:1")["memory"]
+    apart = info(capsys, *wide, "--mesh=fsdp:8")["memory"]
     assert "of 16 GB: DOES NOT FIT" in alone
     state = [size(re.search(r"state (.*?),", text)[1]) for text in (alone, apart)]
     assert state[0] / state[1] == pytest.approx(8, rel=0.02) and state[0] > 50e9
@@ -73,12 +83,28 @@ def test_a_mesh_of_more_devices_than_this_host_simulates_by_default():
     assert "data 8 x fsdp 2: 16 v5e, 1 of 16 images each" in done.stdout
 
 
+def test_without_a_mesh_the_configuration_says_it(capsys):
+    """Breaks if a run that is set up for 4 x 2 devices is predicted on one, or one device is not said to be a guess."""
+    sized = ["--config.parallel.data=4", "--config.parallel.fsdp=2"]
+    assert info(capsys, f"--config={TINY}", "--device=v5p", *sized)["mesh"].startswith("data 4 x fsdp 2: 8 v5p,")
+    one = info(capsys, f"--config={TINY}", "--device=v5p")
+    assert one["mesh"].endswith("; --mesh=data:N,fsdp:M for more") and "1 simulated device:" in one["counted"]
+    assert "passes in bfloat16" in one["compute"]
+
+
+def test_pmap_is_predicted_as_what_it_is(capsys):
+    """Breaks if a mapping that replicates the state is promised the memory of shards."""
+    pmap = [f"--config={TINY}", "--config.parallel.mapping=pmap"]
+    assert info(capsys, *pmap, "--mesh=data:2")["mesh"].endswith("by pmap")
+    assert "the mesh has fsdp:2" in refused(capsys, "info", *pmap, "--mesh=fsdp:2")
+
+
 BAD = {
     "--mesh=data:4,tensor:2": "--mesh must give sizes to data and fsdp, such as data:32,fsdp:8",
     "--mesh=8": "such as data:32,fsdp:8, got '8'",
     "--mesh=data:0": "such as data:32,fsdp:8, got 'data:0'",
     "--mesh=data:2,data:2": "such as data:32,fsdp:8, got 'data:2,data:2'",
-    "--mesh=data:5": "a batch of 16 cannot be spread over 5 devices",
+    "--mesh=data:5": "a batch of 16 cannot be spread over 5 devices: take --config.train.batch_size=20",
     "--device=v6": "unknown --device 'v6': did you mean 'v5",
     "--config.parallel.dtype=float16": "unknown parallel.dtype 'float16': did you mean 'bfloat16'?",
 }

@@ -12,6 +12,7 @@ import pytest
 from jaxgen.configuration import load
 from jaxgen.data import Spec
 from jaxgen.parallel import sharding
+from jaxgen.parallel.collectives import collectives
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.pmap import AXIS, replicate, split_batch, unreplicate
 from jaxgen.parallel.sharding import compile_step, shard_batch, state_sharding
@@ -78,10 +79,23 @@ def run(jit, starts, network: str, how: str):
         if fsdp > 1:
             assert sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state.params)) > 3
     step = step.lower(state, put(given[0]), key).compile(compiler_options=jit.keywords["compiler_options"])
+    if how != "pmap":
+        check_traffic(step.as_text(), state.params, HOW[how])
     for batch in given:
         state, metrics = step(state, put(batch), key)
         history.append(metrics)
     return jax.device_get(unreplicate((state, history)) if how == "pmap" else (state, history))
+
+
+def check_traffic(text: str, params, how: tuple[int, int, int]):
+    """Sharded parameters are gathered once, and gradients reduced once a part of the batch; activations never move."""
+    data, fsdp, parts = how
+    leaves = jax.tree.leaves(params)
+    found = {kind: collective.bytes for kind, collective in collectives(text).items()}
+    cut = sum(leaf.nbytes for leaf in leaves if not leaf.sharding.is_fully_replicated)
+    sums = 64 + 8 * len(leaves)  # losses and norms
+    assert found.pop("all-reduce", 0) <= (parts * sum(leaf.nbytes for leaf in leaves) + sums if data * fsdp > 1 else 0)
+    assert found == ({"all-gather": cut} if cut else {})
 
 
 @pytest.fixture(scope="module")

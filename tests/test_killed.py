@@ -16,14 +16,12 @@ from command import TINY, refused, train
 
 from jaxgen import cli
 from jaxgen.commands import likelihood, model
-from jaxgen.commands.sample import draw, write_arrays
+from jaxgen.commands.sample import draw, rows_of, write_arrays
 from jaxgen.configuration import load
 from jaxgen.data import Spec
 from jaxgen.evaluate import features, inception, running
 from jaxgen.evaluate.features import Extractor, Features
-from jaxgen.io import atomic
-from jaxgen.io.pictures import Pictures
-from jaxgen.io.rows import Rows
+from jaxgen.io import atomic, pictures
 from jaxgen.parallel.mesh import make_mesh
 
 BATCH = "--config.sampling.batch_size=8"
@@ -100,8 +98,8 @@ def test_samples_go_on(out, run, killed, tmp_path, capsys):
         ("--step=1", "step=2, now 1"),
     ],
 )
-def test_other_samples_are_begun_anew(other, said, run, killed, tmp_path, capsys):
-    """Breaks if half of the images are of another seed, class, sampler or checkpoint."""
+def test_other_samples_are_others(other, said, run, killed, tmp_path, capsys):
+    """Breaks if half of the images are of another seed, class, sampler or checkpoint, or these cost those before."""
     command = ["sample", f"--workdir={run}", "--num=21", BATCH, f"--out={tmp_path}/x.npz"]
     if other == "--step=1":
         assert cli.main(train(tmp_path / "run", "--config.train.steps=2", "--config.train.checkpoint_every=1")) == 0
@@ -110,6 +108,17 @@ def test_other_samples_are_begun_anew(other, said, run, killed, tmp_path, capsys
     capsys.readouterr()
     assert killed(None, *command, *([] if other.startswith("--seed") else ["--seed=7"]), other) == 21
     assert said in capsys.readouterr().err
+    assert killed(None, *command, "--seed=7") == 5
+    assert [path.name for path in tmp_path.iterdir() if path.name != "run"] == ["x.npz"]
+
+
+def test_fewer_pictures_into_the_same_folder_are_refused(run, tmp_path, capsys):
+    """Breaks if pictures of an older command are left beside those of this one, or it is said after hours."""
+    command = ["sample", f"--workdir={run}", BATCH, f"--out={tmp_path}/pictures/"]
+    assert cli.main([*command, "--num=6"]) == 0
+    assert "000003.png, which 3 new pictures would leave" in refused(capsys, *command, "--num=3")
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+    assert len(list((tmp_path / "pictures").iterdir())) == 6
 
 
 def test_other_weights_are_another_model(run, killed, tmp_path, capsys):
@@ -133,7 +142,7 @@ def test_an_evaluation_goes_on(run, killed, capsys):
     assert (
         killed(4 + 3, *command, "--metrics=fd,prdc,nn,bpd") == 45 - 16 + 3 * 8
     )  # the other samples, and bits of draw 0
-    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"samples", "bits_per_dim_bound_0"}
+    assert {path.name[:-13] for path in folder.iterdir() if path.is_dir()} == {"samples", "bits_per_dim_bound_0"}
     assert killed(None, *command, "--metrics=fd,prdc,nn,bpd") == 2 * 40 - 3 * 8
     assert content(folder) == whole
 
@@ -148,7 +157,9 @@ def test_a_likelihood_goes_on(run, killed, capsys):
     capsys.readouterr()
     assert killed(None, *command) == 42
     (whole,) = line()
-    assert killed(4, *command) == 3 * 8 - 3 + 8  # draw 0 and a batch of draw 1
+    for draws, count in ((1, 16), (2, 5 + 8)):  # two batches of draw 0; the third, and a batch of draw 1
+        command[3] = f"--draws={draws}"
+        assert killed(2, *command) == count
     assert killed(None, *command) == 13
     assert line() == [whole]
     assert not list(run.glob("eval/2/bits*"))
@@ -206,7 +217,8 @@ def test_a_full_disk_and_a_path_that_cannot_be_written_are_one_sentence(run, tmp
     with monkeypatch.context() as disk:
         disk.setattr(atomic.os, "fsync", later)
         assert "No space left on device" in refused(capsys, *command, f"--out={tmp_path}/x.npz")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "x.npz.parts"]
+    (kept,) = tmp_path.glob("x.npz.parts-*")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", kept.name]
     assert cli.main([*command, f"--out={tmp_path}/x.npz"]) == 0
     with np.load(tmp_path / "x.npz") as file:
         assert file["images"].shape == (21, 8, 8, 1) and file["labels"].tolist() == [i % 10 for i in range(21)]
@@ -232,11 +244,11 @@ def test_memory_does_not_grow_with_the_number_of_images(out, tmp_path):
 
     def peak(n):
         tracemalloc.start()
+        rows = rows_of(fake, tmp_path / f"{n}.parts", n, 0, None)
+        draw(fake, 0, None, rows)
         if out == "pictures":
-            draw(fake, 0, None, Pictures(tmp_path / str(n), n, batch, 256))
+            pictures.write(tmp_path / str(n), rows, 256)
         else:
-            rows = Rows(tmp_path / str(n), n, batch)
-            draw(fake, 0, None, rows)
             write_arrays(str(tmp_path / f"{n}.npz"), rows, None)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

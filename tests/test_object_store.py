@@ -7,10 +7,10 @@ from importlib import import_module
 import pytest
 from etils.epath import backend
 from orbax.checkpoint._src.path import gcs_utils
-from store import Bucket, Store, serving
+from store import PART, Bucket, Store, serving
 
 from jaxgen.cli import main
-from jaxgen.io import writers
+from jaxgen.io import atomic, writers
 from jaxgen.io.location import location
 
 TRAIN = ["train", "--config=tests/tiny.py", "--workdir=gs://bucket/run"]
@@ -22,7 +22,8 @@ def bucket(monkeypatch):
     monkeypatch.setattr(Store, "store", {})
     monkeypatch.setattr(Store, "pseudo_dirs", [""])
     monkeypatch.setattr(gcs_utils, "get_bucket", lambda name: Bucket())
-    monkeypatch.setitem(import_module("fsspec.registry")._registry, "gcs", Store)
+    for name in ("gcs", "gs"):
+        monkeypatch.setitem(import_module("fsspec.registry")._registry, name, Store)
     backend.fsspec_backend._get_filesystem.cache_clear()
     monkeypatch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "none")  # TensorStore looks for no credentials
     with serving() as address:
@@ -49,6 +50,30 @@ def test_a_run_in_a_bucket_is_the_run_in_a_folder(bucket, tmp_path, capfd):
         assert main(["sample", f"--workdir={workdir}", "--num=2", f"--out={tmp_path / out}"]) == 0
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert len(bucket.glob("/bucket/run/tensorboard/events*")) == 2
+
+
+def test_an_interrupted_put_leaves_the_old_object(bucket, monkeypatch):
+    """A closed file is a whole object to the store: Ctrl-C in the middle would leave half a config.json for good."""
+    old, new = b"old", bytes(10 * PART)
+    path = location("gs://bucket/run/config.json")
+    atomic.write(path, old)
+    arrived = []
+
+    def travel(store, part):
+        arrived.append(part)
+        if len(arrived) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "travel", travel)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write(path, new)
+    assert (len(arrived), bucket.cat_file("/bucket/run/config.json")) == (3, old)
+    with pytest.raises(ZeroDivisionError), atomic.opened(path) as file:
+        file.write(new)
+        raise ZeroDivisionError
+    assert bucket.cat_file("/bucket/run/config.json") == old
+    atomic.write(path, new)
+    assert bucket.cat_file("/bucket/run/config.json") == new
 
 
 def test_lines_are_put_before_the_checkpoint_after_which_a_run_goes_on(bucket):

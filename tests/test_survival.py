@@ -1,14 +1,13 @@
 """A run outlives damaged checkpoints, full disks, steps that are not finite, and being killed at any moment."""
 
-import resource
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from command import TINY, refused, train
+from disk import full_disk, largest
 from test_resume import assert_same_run, saved
 
 from jaxgen.cli import main
@@ -23,22 +22,6 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
     assert main(train(folder)) == 0
     return folder
-
-
-def largest(folder: Path) -> Path:
-    """The file of a checkpoint that holds its arrays."""
-    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
-
-
-@contextmanager
-def full_disk(room: int):
-    """Files of this process grow to `room` bytes at most."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_damaged_newest_checkpoint_costs_only_its_steps(whole, tmp_path):

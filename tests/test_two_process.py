@@ -55,6 +55,24 @@ sys.exit(main())
 """
 
 
+# The command line, in processes of which one is slower than the other to find what is wrong.
+LATE = """
+import sys, time
+import jax
+from jaxgen.parallel import placement
+
+check = placement.check_batch
+
+def check_batch(*arguments):
+    time.sleep(5 * (jax.process_index() == {}))
+    check(*arguments)
+
+placement.check_batch = check_batch
+from jaxgen.cli import main
+sys.exit(main())
+"""
+
+
 class Process(NamedTuple):
     popen: subprocess.Popen
     log: Path
@@ -136,7 +154,7 @@ def story(tmp_path_factory) -> Story:
         survivor = processes[0].ended()
         seconds = time.monotonic() - killed
     with checkpoints(run / "checkpoints") as saved:
-        begun = saved.latest()
+        begun = saved.steps()[-1]
     with two(folder / "stopped", *train(run, ENDLESS, "--config.train.checkpoint_every=0")) as processes:
         wait_for(lambda: begun + 2 in steps(run), processes)
         processes[1].popen.send_signal(signal.SIGTERM)
@@ -163,7 +181,7 @@ def restored(run: Path, devices: int) -> list[np.ndarray]:
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state, shardings
     )
     with checkpoints(it.checkpoints) as saved:
-        return [np.asarray(leaf) for leaf in jax.tree.leaves(saved.restore(saved.latest(), target))]
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(saved.restore(saved.steps()[-1], target))]
 
 
 def test_a_lost_process_ends_the_other(story):
@@ -191,7 +209,7 @@ def test_a_signal_to_one_stops_both_at_one_step(story):
     (code, out, _), (other, silent, _) = story.stopped
     assert (code, other) == (0, 0) and out.count("\n") == 1 and not silent
     with checkpoints(story.run / "checkpoints") as saved:
-        assert saved.latest() == story.step
+        assert saved.steps()[-1] == story.step
 
 
 def test_the_killed_run_is_that_of_one_process(story, alone):
@@ -229,9 +247,12 @@ def test_two_sample_what_one_does(alone, tmp_path):
         np.testing.assert_array_equal(one[name], both[name])
 
 
-def test_bad_input_ends_both_with_one_sentence(tmp_path):
-    """Breaks if a mistake in the command is retried by a launcher, or leaves a process waiting for the other."""
-    with two(tmp_path / "refused", *train(tmp_path / "run", "--config.train.batch_size=12")) as processes:
+@pytest.mark.parametrize("late", [0, 1])
+def test_bad_input_ends_both_with_one_sentence(late, tmp_path):
+    """Breaks if a mistake in the command is retried by a launcher, or leaves a process waiting for the other, whichever
+    finds it first."""
+    command = train(tmp_path / "run", "--config.train.batch_size=12")
+    with two(tmp_path / "refused", *command, program=("-c", LATE.format(late))) as processes:
         for code, out, err in (process.ended() for process in processes):
             assert code == 2 and not out
             assert "a batch of 12 cannot be spread over 8 devices" in err.splitlines()[-1]
@@ -247,6 +268,8 @@ JOIN = "--coordinator=127.0.0.1:{port} --num_processes=2 --process_id=1 --timeou
         "alone": (JOIN, os.EX_TEMPFAIL, "not all processes came together"),
         "no cluster": ("--distributed", 2, "found no cluster of processes here"),
         "some flags": ("--num_processes=2", 2, "go together: give all three or none"),
+        "only the first": ("--process_id=0", 2, "go together: give all three or none"),
+        "only a timeout": ("--timeout=9", 2, "--timeout is of several processes: give --distributed or --coordinator"),
         "number too high": (JOIN.replace("id=1", "id=2"), 2, "--process_id must be in 0 .. 1, got 2"),
         "no port": (JOIN.replace(":{port}", ""), 2, "--coordinator must be host:port"),
     }.values(),

@@ -1,14 +1,16 @@
 """What stands beside the training step: nothing should.
 
-    python experiments/benchmarks/loop.py [--only=loop,pipeline,checkpoint,first,mfu] [--rounds=5]     (or `make bench`)
+    python experiments/benchmarks/loop.py [--only=loop,pipeline,checkpoint,first,mfu] [--rounds=3]     (or `make bench`)
 
-loop        steps/s of the whole `train` command, less its start, against its own bare compiled step, round by round
+loop        steps/s of the whole `train` command with all its logs, checkpoints and pictures, and of its part between
+            them, against its own bare compiled step before and after
 pipeline    images/s that the input pipeline gives, from memory, records and PNG files, against what a step eats
-checkpoint  how long the loop stands still for a save, and how long the save then takes in the background
+checkpoint  how long a save holds up the loop, how much longer the steps around it take, and when it is whole
 first       seconds from the start of the command to its first metrics, with an empty and a filled compilation cache
 mfu         on a GPU: useful FLOPs over its bfloat16 peak, by batch size, of DDPM++ on CIFAR-10; where the time goes
 
-A small and a larger model; every figure is a median, every ratio the median of the ratios of interleaved rounds.
+A small and a larger model; a figure is the median over rounds, a ratio that of the ratios of the rounds. The tables are
+those of README.md here.
 """
 
 import argparse
@@ -19,7 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +44,8 @@ from jaxgen.recipes import Statistics, build, measure
 from jaxgen.train.loop import Placed
 from jaxgen.train.state import State
 
-MODELS = {"configs/edm/digits_mlp.py": 600, "configs/edm/digits_unet.py": 60}  # steps a round
+BARE = {"configs/edm/digits_mlp.py": 250, "configs/edm/digits_unet.py": 40}  # steps of a measurement of the step alone
+LARGE = "configs/edm/digits_unet.py"  # whose whole run is long enough to be taken once in three rounds
 CIFAR10 = "configs/vp/cifar10_ddpmpp_continuous.py"
 QUIET = "train.checkpoint_every=0", "train.sample_every=0", "sampling.images=1"
 
@@ -63,9 +67,10 @@ class Step(NamedTuple):
         return steps * self.placed.fused / (time.perf_counter() - start)
 
 
+@cache
 def compiled(path: str, *overrides: str) -> Step:
     """The step of the configuration on its data, compiled and run once."""
-    config = load(path, [*QUIET, *overrides])
+    config = load(path, overrides)
     source = data.load(config.data.dataset, config.data.split)
     recipe = build(config, source.spec, measure(config.data, source, config.seed))
     batch = batch_at(source, config.train.batch_size, config.seed, (), ("x",))(0)
@@ -76,19 +81,44 @@ def compiled(path: str, *overrides: str) -> Step:
 
 
 def loop_against_step(rounds: int) -> None:
-    for path, steps in MODELS.items():
-        step = compiled(path, f"train.steps={steps}", f"train.log_every={steps // 12}")
-
-        def loop(config: ConfigDict = step.config) -> float:
+    head("a save and a picture every", "whole run", "quiet part", "bare step", "whole / bare", "quiet / bare")
+    for path, steps in BARE.items():
+        step = compiled(path)
+        config = step.config.copy_and_resolve_references()
+        every = config.train.checkpoint_every
+        config.train.sample_every, config.train.steps = every, 2 * every
+        rates = []
+        for _ in range(max(rounds // 3, 1) if path == LARGE else rounds):
+            before = step.rate(steps)
             with tempfile.TemporaryDirectory() as folder:
                 train(config, Path(folder) / "run")
-                return logged_rate(Path(folder) / "run") / config.train.batch_size
+                end = time.time()
+                halfway = (Path(folder) / "run" / "samples" / f"{every:08}.png").stat().st_mtime
+                quiet = logged_rate(Path(folder) / "run") / config.train.batch_size
+            rates.append((every / (end - halfway), quiet, 2 / (1 / before + 1 / step.rate(steps))))
+        figures = [f"{statistics.median(column):.1f}" for column in zip(*rates, strict=True)]
+        ratios = [f"{statistics.median(rate[i] / rate[2] for rate in rates):.3f}" for i in (0, 1)]
+        row(f"`{name_of(path)}`, {every} steps", *figures, *ratios)
+    print(
+        "\nSteps/s. The whole run counts from its first picture, when all is compiled, to the end of the command, with "
+        "a picture, a log every 50 steps and a checkpoint that is whole; the quiet part is the median between two logs."
+    )
 
-        loop()
-        rates = [(loop(), step.rate(steps)) for _ in range(rounds)]
-        whole, alone = (statistics.median(column) for column in zip(*rates, strict=True))
-        ratio = statistics.median(a / b for a, b in rates)
-        print(f"{path}: training loop {whole:.1f} steps/s, bare compiled step {alone:.1f} steps/s: {ratio:.3f}")
+
+def head(*columns: str) -> None:
+    """The head of a table of README.md."""
+    print()
+    row(*columns)
+    row(*["---"] * len(columns))
+
+
+def row(*columns: str) -> None:
+    print(f"| {' | '.join(columns)} |", flush=True)
+
+
+def name_of(path: str) -> str:
+    """configs/edm/digits_mlp.py -> edm/digits_mlp"""
+    return path.removeprefix("configs/").removesuffix(".py")
 
 
 def logged_rate(run: Path) -> float:
@@ -107,24 +137,25 @@ def logged_rate(run: Path) -> float:
 
 
 def pipeline_against_step(rounds: int) -> None:
-    for path, steps in MODELS.items():
+    head("input pipeline against what a step eats", "images/s")
+    for path, steps in BARE.items():
         step = compiled(path)
-        eaten = statistics.median(step.rate(steps // 4) for _ in range(rounds)) * step.config.train.batch_size
-        print(f"{path}: a step eats {eaten:,.0f} images/s")
+        eaten = statistics.median(step.rate(steps // 2) for _ in range(rounds)) * step.config.train.batch_size
+        row(f"eaten by `{name_of(path)}`", f"{eaten:,.0f}")
     with tempfile.TemporaryDirectory() as folder:
         emoji = data.load("emoji32")
         for index, image in enumerate(batch_at(emoji, min(2000, emoji.spec.size), 0, (), ("x",))(0)["x"]):
             images.save(Path(folder) / f"{index:05}.png", image)
         sources = {
-            "digits, in memory": data.load("digits"),
-            "emoji32, records": read_anew(emoji),
+            "memory": data.load("digits"),
+            "records": read_anew(emoji),
             "PNG files": read_anew(data.load(folder)),
         }
         for name, source in sources.items():
             batches = pipeline(source, 128, 0, (), ("x",))
             next(batches)
             rate = statistics.median(delivered(batches, 40) for _ in range(rounds))
-            print(f"pipeline, {name}, {'x'.join(map(str, source.spec.shape))}: {rate:,.0f} images/s")
+            row(f"given from {name}, {'x'.join(map(str, source.spec.shape))}", f"{rate:,.0f}")
 
 
 def read_anew(source: Source) -> Source:
@@ -140,34 +171,43 @@ def delivered(batches: Iterator[Any], count: int) -> float:
 
 
 def checkpoint_stall(rounds: int) -> None:
-    for path in MODELS:
+    head(
+        "a save while steps run",
+        "state, MB",
+        "holds up the loop, ms",
+        "of a step",
+        "steps around it, ms more",
+        "whole, ms",
+    )
+    for path, steps in BARE.items():
         step = compiled(path)
-        state = step.placed.whole(step.state[0])
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-        stalls, wholes = [], []
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(step.placed.whole(step.state[0])))
+        stalls, longer, wholes = [], [], []
         with tempfile.TemporaryDirectory() as folder, checkpoints(Path(folder), 2) as saved:
-            for number in range(rounds + 1):
+            for number in range(rounds + 1):  # the first makes folders and threads
+                alone = steps / step.rate(steps)
+                first = steps // 2 / step.rate(steps // 2)
+                state = step.placed.whole(step.state[0])
                 start = time.perf_counter()
                 saved.save(number, state, {})
                 stalls.append(time.perf_counter() - start)
+                step.rate(steps - steps // 2)
+                longer.append(first + time.perf_counter() - start - alone)
                 saved.wait()
                 wholes.append(time.perf_counter() - start)
-        stall, whole = (1000 * statistics.median(values[1:]) for values in (stalls, wholes))
-        print(
-            f"{path}: {size / 1e6:.1f} MB, a save stops the loop for {stall:.0f} ms and is whole after {whole:.0f} ms"
-        )
+        stall, more, whole = (statistics.median(values[1:]) for values in (stalls, longer, wholes))
+        times = f"{1000 * stall:.0f}", f"{stall * steps / alone:.2f}", f"{1000 * more:.0f}", f"{1000 * whole:.0f}"
+        row(f"`{name_of(path)}`", f"{size / 1e6:.1f}", *times)
 
 
 def first_step() -> None:
-    for path in MODELS:
+    head("from the command to its first metrics, s", "empty compilation cache", "filled")
+    for path in BARE:
         with tempfile.TemporaryDirectory() as folder:
             environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
             environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
             times = [until_metrics(path, Path(folder) / name, environment) for name in ("cold", "warm")]
-        cold, warm = times
-        print(
-            f"{path}: first metrics after {cold:.1f} s with an empty compilation cache, {warm:.1f} s with a filled one"
-        )
+        row(f"`{name_of(path)}`", *(f"{seconds:.1f}" for seconds in times))
 
 
 def until_metrics(path: str, run: Path, environment: dict[str, str]) -> float:
@@ -190,8 +230,9 @@ def utilization(sizes: tuple[int, ...] = (128, 256, 512, 1024, 2048), steps: int
     kind = jax.devices()[0].device_kind
     device = next((device for name, device in DEVICES.items() if name in kind.lower()), None)
     if jax.default_backend() != "gpu" or device is None:
-        print(f"mfu: skipped, the peak of {kind} is not known here")
+        print(f"\nmfu: skipped, the peak of {kind} is not known here")
         return
+    head("DDPM++ on CIFAR-10, bfloat16: images a device", "images/s", "MFU, %")
     best: tuple[float, Step] | None = None
     for size in sizes:
         config = load(CIFAR10, ["parallel.dtype=bfloat16", f"train.batch_size={size * jax.device_count()}"])
@@ -205,32 +246,48 @@ def utilization(sizes: tuple[int, ...] = (128, 256, 512, 1024, 2048), steps: int
             step.rate(3)
             rate = statistics.median(step.rate(steps) for _ in range(3))
         except jax.errors.JaxRuntimeError as error:
-            print(f"mfu, batch {size} a device: {' '.join(str(error).split())[:80]}")
+            row(str(size), " ".join(str(error).split())[:80], "")
             break
         mfu = useful * rate / (jax.device_count() * device.bfloat16)
-        print(f"mfu, batch {size} a device: {rate * config.train.batch_size:,.0f} images/s, MFU {100 * mfu:.1f} %")
+        row(str(size), f"{rate * config.train.batch_size:,.0f}", f"{100 * mfu:.1f}")
         best = max((best or (0.0, step)), (mfu, step), key=lambda pair: pair[0])
     if best is not None:
-        print(f"where the time of batch {best[1].config.train.batch_size} goes:")
+        print(f"\nWhere the time of a batch of {best[1].config.train.batch_size} goes:")
         profile(best[1])
 
 
 def profile(step: Step, steps: int = 5, lines: int = 15) -> None:
-    """The kernels of a few steps by the share of the device's time that they take."""
+    """How long the first device is busy of a step, and the kernels of a few steps by their share of that time."""
+    seconds = 1 / step.rate(steps)
+    spent: Counter[str] = Counter()
+    intervals: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             step.rate(steps)
-        spent: Counter[str] = Counter()
         for file in Path(folder).rglob("*.xplane.pb"):
             for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
-                if plane.name.startswith("/device:"):
+                if plane.name.startswith("/device:") and plane.name.endswith(":0"):
                     for line in plane.lines:
                         if line.name.startswith("Stream"):
                             for event in line.events:
                                 spent[event.name] += event.duration_ns
+                                intervals.append((event.start_ns, event.start_ns + event.duration_ns))
+    busy = covered(intervals) / 1e9 / steps / step.placed.fused
+    print(f"\nbusy {1e3 * busy:.2f} ms of a step of {1e3 * seconds:.2f} ms: idle {100 * (1 - busy / seconds):.1f} %")
+    head("kernel", "of the busy time, %", "ms a step")
     total = sum(spent.values())
     for name, duration in spent.most_common(lines):
-        print(f"  {100 * duration / total:5.1f} %  {duration / steps / 1e6:8.3f} ms a step  {name[:80]}")
+        each = duration / steps / step.placed.fused / 1e6
+        row(f"`{name[:80]}`", f"{100 * duration / total:.1f}", f"{each:.3f}")
+
+
+def covered(intervals: Iterable[tuple[float, float]]) -> float:
+    """The length of the union of intervals, of which streams have several at a time."""
+    length, reached = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        length += max(end - max(start, reached), 0.0)
+        reached = max(reached, end)
+    return length
 
 
 def main() -> None:
@@ -243,8 +300,13 @@ def main() -> None:
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(parts))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    unknown = [name for name in options.only.split(",") if name not in parts]
+    if unknown:
+        parser.error(f"unknown --only={','.join(unknown)}: name some of {','.join(parts)}.")
+    if options.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {options.rounds}.")
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind} x {jax.device_count()}")
     for name in options.only.split(","):
         parts[name](options.rounds)

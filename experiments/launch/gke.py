@@ -13,6 +13,9 @@ from pathlib import Path
 
 from job import Job, each, guard, jobs
 from runner import STOPPED, Runner, forwarding, runner
+from source import CHECKOUT, check, unchanged
+
+from jaxgen.cli import whole
 
 HERE = Path(__file__).parent
 GRACE = 120  # seconds in which a run that is told to stop may save
@@ -36,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument("--image", required=True, help="REGION-docker.pkg.dev/PROJECT/REPOSITORY/jaxgen:TAG")
     run = command("run", "Start a workload.")
     run.add_argument("--image", required=True, help="the one that was pushed")
-    run.add_argument("--max_restarts", type=int, default=20)
+    run.add_argument("--max_restarts", type=whole(0), default=20)
     found = command("list", "The workloads of the cluster.")
     stop = command("stop", "End a workload; it saves.")
     delete = command("delete", "Delete the cluster and all its machines.")
@@ -46,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--project", required=True)
     for sub in (create, run):
         sub.add_argument("--tpu", required=True, help="type of a slice, such as v5litepod-16")
-        sub.add_argument("--slices", type=int, default=1)
+        sub.add_argument("--slices", type=whole(1), default=1)
     for sub in (run, stop):
         sub.add_argument("--workload", required=True, help="its name; of a sweep, NAME-0, NAME-1, ...")
     run.add_argument("jaxgen", nargs=argparse.REMAINDER, help="train --config=... --workdir=gs://... [--sweep.KEY=a,b]")
@@ -60,8 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def act(args: argparse.Namespace, system: Runner) -> int:
     if args.action == "image":
-        source = HERE.parent.parent
-        build = ["docker", "build", f"--tag={args.image}", f"--file={HERE / 'Dockerfile'}", str(source)]
+        build = ["docker", "build", f"--tag={args.image}", f"--file={HERE / 'Dockerfile'}", str(CHECKOUT)]
         return system.run(build) or system.run(["docker", "push", args.image])
     where = [f"--cluster={args.cluster}", f"--zone={args.zone}", f"--project={args.project}"]
     if args.action == "create":
@@ -86,13 +88,15 @@ def workload(job: Job, name: str, args: argparse.Namespace) -> list[str]:
         raise ValueError(f"a workload is named by at most 39 small letters, digits and hyphens, got {name!r}.")
     if "://" not in job.workdir:
         raise ValueError(f"--workdir must be gs://BUCKET/..., got {job.workdir}: a container forgets its files.")
+    check(job)
+    same = unchanged(CHECKOUT, ("configs", "jaxgen"), "build the image again, with another tag")
     inside = forwarding(shlex.join(["jaxgen", *job.arguments, "--distributed"]))
     return [
         *("xpk", "workload", "create", f"--workload={name}", f"--docker-image={args.image}"),
         *(f"--tpu-type={args.tpu}", f"--num-slices={args.slices}"),
         *(f"--max-restarts={args.max_restarts}", f"--restart-on-exit-codes={STOPPED}"),
         f"--termination-grace-period-seconds={GRACE}",
-        f'--command={inside}; exit "$code"',
+        f'--command={same}; {inside}; exit "$code"',
     ]
 
 

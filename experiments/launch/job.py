@@ -37,8 +37,14 @@ def jobs(arguments: Sequence[str]) -> list[Job]:
     sweeps = [argument[len(SWEEP) :].partition("=") for argument in arguments if argument.startswith(SWEEP)]
     given, overrides = cli.split([argument for argument in arguments if not argument.startswith(SWEEP)])
     command = cli.parser().parse_args(given)
+    given = [argument for argument in given if argument != "--distributed"]  # which the launcher says
     if getattr(command, "workdir", None) is None:
         raise ValueError(f"a job needs a work directory, but jaxgen {command.command} was given no --workdir.")
+    if not hasattr(command, "distributed"):
+        raise ValueError(f"jaxgen {command.command} is one process: run it without a launcher.")
+    for flag in cli.SEVERAL[1:]:
+        if getattr(command, flag) is not None:
+            raise ValueError(f"--{flag} is for processes that are started by hand: leave it to the launcher.")
     file = getattr(command, "config", None)
     if file is None and sweeps:
         raise ValueError(f"only a command with --config can be swept, not jaxgen {command.command}.")

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from job import Job, each, guard, jobs
-from runner import persist, retryable
+from runner import persist, retryable, verdict
+
+from jaxgen.cli import whole
 
 POLL = 0.1  # seconds
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL for processes whose peer is gone: they may sit in a collective
@@ -26,12 +28,12 @@ GRACE = 10.0  # seconds from SIGTERM to SIGKILL for processes whose peer is gone
 
 def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--processes", type=int, default=1)
+    flags.add_argument("--processes", type=whole(1), default=1)
     kind = flags.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--devices", type=int, help="simulated CPU devices of each process")
-    kind.add_argument("--gpus", type=int, help="GPUs of this machine, shared out evenly")
+    kind.add_argument("--devices", type=whole(1), help="simulated CPU devices of each process")
+    kind.add_argument("--gpus", type=whole(1), help="of those in CUDA_VISIBLE_DEVICES, or all; shared out evenly")
     flags.add_argument("--logs", help="folder of the logs (default: WORKDIR/logs)")
-    flags.add_argument("--max_restarts", type=int, default=3)
+    flags.add_argument("--max_restarts", type=whole(0), default=3, help="in a row, without progress")
     flags.add_argument("--pause", type=float, default=5.0, help="seconds before the first restart; then twice as long")
     flags.add_argument("--dry_run", action="store_true", help="show the commands only")
     flags.add_argument("jaxgen", nargs=argparse.REMAINDER, help="train --config=... --workdir=... [--sweep.KEY=a,b]")
@@ -66,7 +68,11 @@ def devices(args: argparse.Namespace, index: int) -> dict[str, str]:
         share, rest = divmod(args.gpus, args.processes)
         if rest or not share:
             raise ValueError(f"--gpus={args.gpus} must be a multiple of --processes={args.processes}.")
-        return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(index * share, (index + 1) * share)))}
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        visible = [*map(str, range(args.gpus))] if given is None else [*filter(None, given.split(","))]
+        if len(visible) < args.gpus:
+            raise ValueError(f"--gpus={args.gpus} are more than CUDA_VISIBLE_DEVICES={given} shows: give fewer.")
+        return {"CUDA_VISIBLE_DEVICES": ",".join(visible[index * share : (index + 1) * share])}
     flag = "--xla_force_host_platform_device_count"
     others = [given for given in os.environ.get("XLA_FLAGS", "").split() if not given.startswith(flag)]
     return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": " ".join([*others, f"{flag}={args.devices}"])}
@@ -110,7 +116,7 @@ def supervise(children: list[subprocess.Popen], stop: list[int], tick: Any) -> i
         if failed:
             end(children, GRACE)
             tick()
-            return next((code for code in failed if not retryable(code)), failed[0])
+            return verdict(failed)
         if None not in codes:
             return 0
         if len(stop) > told:

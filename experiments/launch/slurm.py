@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from job import Job, each, guard, jobs
-from runner import STOPPED, Runner, forwarding, runner
+from runner import PROGRESS, Runner, forwarding, runner
 
+from jaxgen.cli import whole
+
+RULE = Path(__file__).with_name("runner.py")
 NOTICE = 120  # seconds before the time limit
 
 
@@ -21,15 +24,17 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="action", required=True)
     submit = commands.add_parser("submit", help="write and submit the job", allow_abbrev=False)
     submit.add_argument("--name", default="jaxgen")
-    submit.add_argument("--nodes", type=int, default=1)
-    submit.add_argument("--gpus", type=int, default=1, help="of each node, with a task each; 0: one task, on the CPU")
-    submit.add_argument("--cpus", type=int, default=4, help="of each task")
+    submit.add_argument("--nodes", type=whole(1), default=1)
+    submit.add_argument(
+        "--gpus", type=whole(0), default=1, help="of each node, with a task each; 0: one task, on the CPU"
+    )
+    submit.add_argument("--cpus", type=whole(1), default=4, help="of each task")
     submit.add_argument("--time", default="24:00:00", help="limit of one turn; the run goes on in the next")
     submit.add_argument("--partition")
     submit.add_argument("--account")
     submit.add_argument("--setup", default="", help="a shell command before the run, such as 'module load cuda'")
     submit.add_argument("--logs", help="folder that all nodes see (default: WORKDIR/logs)")
-    submit.add_argument("--max_restarts", type=int, default=20)
+    submit.add_argument("--max_restarts", type=whole(0), default=20, help="in a row, without progress")
     submit.add_argument("jaxgen", nargs=argparse.REMAINDER, help="train --config=... --workdir=... [--sweep.KEY=a,b]")
     status = commands.add_parser("status", help="your jobs", allow_abbrev=False)
     stop = commands.add_parser("stop", help="end a job for good", allow_abbrev=False)
@@ -68,7 +73,11 @@ def submit(job: Job, args: argparse.Namespace, system: Runner) -> int:
 
 
 def batch_file(job: Job, args: argparse.Namespace, logs: Path, folder: Path) -> str:
-    """The sbatch file of a job that is run in `folder`."""
+    """The sbatch file of a job that is run in `folder`.
+
+    srun ends with the highest code, which is that of the peers it kills: each task therefore leaves its own. Restarts
+    are counted from the last turn that lasted.
+    """
     pattern = str(logs).replace("%", "%%")
     options = {
         "job-name": args.name,
@@ -87,8 +96,12 @@ def batch_file(job: Job, args: argparse.Namespace, logs: Path, folder: Path) -> 
     if any("\n" in line for line in lines):
         raise ValueError("an option of the job holds a line break.")
     srun = ["srun", "--kill-on-bad-exit=1", f"--output={pattern}/%t.log", "--open-mode=append"]
-    command = shlex.join([*srun, sys.executable, "-m", "jaxgen", *job.arguments, "--distributed"])
-    again = f'[ "$code" = {STOPPED} ] || [ "$code" -gt 128 ]'
+    codes, lasted = shlex.quote(f"{logs}/codes"), shlex.quote(f"{logs}/lasted")
+    task = (
+        f"trap : TERM; {shlex.join([sys.executable, '-m', 'jaxgen', *job.arguments, '--distributed'])}; code=$?; "
+        f'echo $code > {codes}/"$SLURM_PROCID"; exit $code'
+    )
+    verdict = f'{shlex.join([sys.executable, str(RULE)])} $(cat {codes}/* 2>/dev/null) "$code"'
     return "\n".join(
         [
             "#!/bin/bash",
@@ -97,8 +110,14 @@ def batch_file(job: Job, args: argparse.Namespace, logs: Path, folder: Path) -> 
             "",
             f"cd {shlex.quote(str(folder))} || exit",
             *([args.setup] if args.setup else []),
-            forwarding(command),
-            f'if {{ {again}; }} && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {args.max_restarts} ]; then',
+            "restarts=${SLURM_RESTART_COUNT:-0}",
+            f'[ "$restarts" -gt 0 ] || rm -f {lasted}',
+            f"rm -rf {codes}; mkdir -p {codes}",
+            forwarding(shlex.join([*srun, "sh", "-c", task])),
+            f"again=$({verdict}); code=$?",
+            f'[ "$SECONDS" -lt {PROGRESS} ] || echo "$restarts" > {lasted}',
+            f"in_a_row=$((restarts - $(cat {lasted} 2>/dev/null || echo 0)))",
+            f'if [ "$again" ] && [ "$in_a_row" -lt {args.max_restarts} ]; then',
             '  scontrol requeue "$SLURM_JOB_ID"',
             "fi",
             'exit "$code"',

@@ -7,6 +7,8 @@ The run does not hang on this terminal: it goes on when the connection is lost, 
 """
 
 import argparse
+import json
+import re
 import shlex
 import sys
 import tempfile
@@ -14,16 +16,21 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from job import Job, each, guard, jobs
-from runner import STOPPED, Runner, persist, runner
+from runner import STOPPED, Runner, persist, retryable, runner, verdict
+from source import CHECKOUT, check, unchanged
 
-CHECKOUT = Path(__file__).parent.parent.parent
+from jaxgen.cli import whole
+
 COPIED = ".ci", "LICENSE", "README.md", "configs", "experiments", "jaxgen", "pyproject.toml"
 RUNTIMES = {"v5litepod": "v2-alpha-tpuv5-lite", "v5p": "v2-alpha-tpuv5", "v6e": "v2-alpha-tpuv6e"}
 GONE = "FAILED", "SUSPENDING", "SUSPENDED", "DELETING"  # states of a queued resource that never trains again
+DELETED = "DELETING", ""  # states of one that somebody deletes, or has deleted
 CONNECTION = 255  # exit code of ssh that lost its host
 POLL = 30.0  # seconds
+PATIENCE = 10  # times in a row that gcloud may fail to say what there is
 
 # On a host: logs/pid is the leader of the session that runs, logs/start the number of its start, logs/code what it
 # ended with, logs/stop a wish to end it.
@@ -35,16 +42,21 @@ STOP = (
 )
 
 
-def start(job: Job, number: int) -> str:
-    """Shell text: start the job in a session of its own, once, however often gcloud connects to say so. A host that
-    shuts down tells all its processes to stop; what then saves and ends with 0 is not done, and counts as STOPPED."""
+CODES = f"cd ~/jaxgen || exit; for i in $(seq 120); do {RUNS} || break; sleep 1; done; echo code=$(cat logs/code)"
+
+
+def start(job: Job, number: int, same: str) -> str:
+    """Shell text: where `same` does not end it, start the job in a session of its own, once, however often gcloud
+    connects to say so. A host that shuts down tells all its processes to stop; what then saves and ends with 0 is not
+    done, and counts as STOPPED."""
     command = shlex.join([".venv/bin/jaxgen", *job.arguments, "--distributed"])
     inside = (
         f"trap stopped=1 TERM; {command}; code=$?; "
         f'if [ "$stopped" ] && [ $code = 0 ] && [ ! -e logs/stop ]; then code={STOPPED}; fi; echo $code > logs/code'
     )
     return (
-        f'cd ~/jaxgen || exit; mkdir -p logs; if [ "$(cat logs/start 2>/dev/null)" = {number} ]; then exit 0; fi; '
+        f"cd ~/jaxgen || exit; {same}; mkdir -p logs; "
+        f'if [ "$(cat logs/start 2>/dev/null)" = {number} ]; then exit 0; fi; '
         f"for i in $(seq 30); do {RUNS} || break; sleep 1; done; "
         f"if {RUNS}; then echo 'a run is going on here: stop it first' >&2; exit 2; fi; "
         f"rm -f logs/code logs/stop; echo {number} > logs/start; "
@@ -70,27 +82,27 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--dry_run", action="store_true", help="show the commands only")
         return sub
 
-    create = command("create", "Queue for a slice and wait until it is there. It costs money until it is deleted.")
+    make = command("create", "Queue for a slice and wait until it is there. It costs money until it is deleted.")
     setup = command("setup", "Install the package on all hosts.")
     run = command("run", "Start a job on all hosts, follow it, and see it through preemptions.")
     command("tail", "Follow the job.")
     command("stop", "End the job; it saves.")
     command("status", "Of the slice.")
     command("delete", "Delete the slice.")
-    for sub in (create, run):
-        sub.add_argument("--tpu", required=True, help="type of the slice, such as v5litepod-16")
-        sub.add_argument("--runtime", help="software of its hosts (default: that for the type)")
-        tier = sub.add_mutually_exclusive_group()
-        tier.add_argument("--spot", action="store_true", help="cheaper, and may be taken away at any time")
-        tier.add_argument("--reserved", action="store_true")
-        sub.add_argument("--service_account", help="of the hosts: it reads and writes the bucket")
+    make.add_argument("--tpu", required=True, help="type of the slice, such as v5litepod-16")
+    make.add_argument("--runtime", help="software of its hosts (default: that for the type)")
+    tier = make.add_mutually_exclusive_group(required=True)
+    tier.add_argument("--spot", action="store_true", help="cheaper, and may be taken away at any time")
+    tier.add_argument("--on_demand", action="store_true")
+    tier.add_argument("--reserved", action="store_true")
+    make.add_argument("--service_account", help="of the hosts: it reads and writes the bucket")
     for sub in (setup, run):
         sub.add_argument(
             "--source",
             default=str(CHECKOUT),
             help="a checkout (default: this one), a git URL (URL@REVISION), or a wheel, with this checkout's configs",
         )
-    run.add_argument("--max_restarts", type=int, default=20)
+    run.add_argument("--max_restarts", type=whole(0), default=20, help="in a row, without progress")
     run.add_argument("--pause", type=float, default=10.0, help="seconds before the first restart; then twice as long")
     run.add_argument("jaxgen", nargs=argparse.REMAINDER, help="train --config=... --workdir=gs://... [--sweep.KEY=a,b]")
     return main
@@ -114,45 +126,96 @@ def gcloud(verb: str, args: argparse.Namespace, *more: str) -> list[str]:
     return ["gcloud", "compute", "tpus", "queued-resources", verb, args.name, *where(args), *more]
 
 
-def ssh(worker: str, command: str, args: argparse.Namespace, system: Runner) -> int:
-    """Run `command` on one host or "all" at once. By tpu-vm, which ends as the command does: queued-resources ssh ends
-    with 0 also where it reached no host."""
+def on(worker: str, command: str, args: argparse.Namespace) -> list[str]:
+    """`command` on one host or "all" at once. By tpu-vm, which ends as the command does: queued-resources ssh ends with
+    0 also where it reached no host."""
     node = f"{args.name}-node"
-    return system.run(
-        ["gcloud", "compute", "tpus", "tpu-vm", "ssh", node, *where(args), f"--worker={worker}", f"--command={command}"]
-    )
+    place = ["gcloud", "compute", "tpus", "tpu-vm", "ssh", node, *where(args), f"--worker={worker}"]
+    return [*place, f"--command={command}"]
+
+
+def ssh(worker: str, command: str, args: argparse.Namespace, system: Runner) -> int:
+    return system.run(on(worker, command, args))
 
 
 def create(args: argparse.Namespace, system: Runner) -> int:
-    return request(args, system) or wait(args, system)
-
-
-def request(args: argparse.Namespace, system: Runner) -> int:
     software = args.runtime or RUNTIMES.get(args.tpu.partition("-")[0], "tpu-ubuntu2204-base")
-    options = [f"--node-id={args.name}-node", f"--accelerator-type={args.tpu}", f"--runtime-version={software}"]
-    options += [tier for tier in ("--spot", "--reserved") if getattr(args, tier[2:])]
-    options += [f"--service-account={args.service_account}"] if args.service_account else []
-    return system.run(gcloud("create", args, *options))
+    tier = "spot" if args.spot else "reserved" if args.reserved else None
+    return request(options(args, args.tpu, software, tier, args.service_account), args, system) or wait(args, system)
+
+
+def options(args: argparse.Namespace, tpu: str, software: str, tier: str | None, account: str | None) -> list[str]:
+    """Of a request for a slice; no tier is on demand."""
+    asked = [f"--node-id={args.name}-node", f"--accelerator-type={tpu}", f"--runtime-version={software}"]
+    return [*asked, *([f"--{tier}"] if tier else []), *([f"--service-account={account}"] if account else [])]
+
+
+def request(asked: Sequence[str], args: argparse.Namespace, system: Runner) -> int:
+    return system.run(gcloud("create", args, *asked))
+
+
+def describe(args: argparse.Namespace, system: Runner) -> dict[str, Any]:
+    """The queued resource as gcloud knows it; {} if there is none. Raises ConnectionError if gcloud does not say."""
+    for again in range(PATIENCE):
+        if again:
+            system.sleep(POLL)
+        answer = system.read(gcloud("describe", args, "--format=json"))
+        if not answer.code:
+            return json.loads(answer.text or "{}")
+        if "NOT_FOUND" in answer.error:
+            return {}
+        print(answer.error, file=sys.stderr, flush=True)
+    raise ConnectionError(f"gcloud does not say what is with {args.name} ({answer.error[-300:]}): {bill(args)}")
+
+
+def bill(args: argparse.Namespace) -> str:
+    """What is to be done about a slice that nobody waits for."""
+    ends = shlex.join(["python", "experiments/launch/tpu_vm.py", "delete", f"--name={args.name}", *where(args)])
+    return f"it may be there, or still arrive, and costs money until you end it with: {ends}"
 
 
 def state(args: argparse.Namespace, system: Runner) -> str:
     """Of the queued resource: ACTIVE when its hosts are there; "" if there is none."""
-    return system.read(gcloud("describe", args, "--format=value(state.state)"))
+    return describe(args, system).get("state", {}).get("state", "")
+
+
+def like(found: dict[str, Any], args: argparse.Namespace) -> list[str]:
+    """The options of a request for another slice like the one found."""
+    try:
+        node = found["tpu"]["nodeSpec"][0]["node"]
+        tpu, software = node["acceleratorType"], node["runtimeVersion"]
+    except (KeyError, IndexError) as error:
+        raise ValueError(
+            f"expected a slice {args.name} as `create` makes them, but gcloud names no {error}."
+        ) from error
+    scheduling = node.get("schedulingConfig", {})
+    tiers = {
+        "spot": "spot" in found or scheduling.get("spot") or scheduling.get("preemptible"),
+        "reserved": "reservationName" in found or scheduling.get("reserved"),
+    }
+    tier = next((name for name, is_it in tiers.items() if is_it), None)
+    return options(args, tpu, software, tier, node.get("serviceAccount", {}).get("email"))
 
 
 def wait(args: argparse.Namespace, system: Runner) -> int:
     """Until the slice is there: 0; 1 if it will not come."""
     said = None
-    while True:
-        found = state(args, system)
-        if args.dry_run or found == "ACTIVE":
-            return 0
-        if found != said:
-            print(f"{args.name} is {found or 'not known'}", flush=True)
-            said = found
-        if found in GONE or not found:
-            return 1
-        system.sleep(POLL)
+    try:
+        while True:
+            found = state(args, system)
+            if args.dry_run or found == "ACTIVE":
+                return 0
+            if found != said:
+                print(f"{args.name} is {found or 'not there'}", flush=True)
+                said = found
+            if found in GONE:
+                print(f"{args.name} will not come; remove what is left of it: {bill(args).rpartition(': ')[2]}")
+            if found in GONE or not found:
+                return 1
+            system.sleep(POLL)
+    except KeyboardInterrupt:
+        print(f"{args.name} is no longer waited for: {bill(args)}", flush=True)
+        raise
 
 
 def setup(args: argparse.Namespace, system: Runner) -> int:
@@ -194,47 +257,78 @@ def run(job: Job, args: argparse.Namespace, system: Runner) -> int:
     """Start the job and see it through. Returns its exit code."""
     if "://" not in job.workdir:
         raise ValueError(f"--workdir must be gs://BUCKET/..., got {job.workdir}: the hosts share no other folder.")
+    check(job)
+    same = unchanged(*compared(args.source), "setup again")
+    found = describe(args, system)
+    if not found and not args.dry_run:
+        raise ValueError(f"expected a slice {args.name} in {args.zone}, found none: create it and set it up first.")
+    another = like(found, args) if found else []
     first, installed = True, True
 
     def attempt() -> int:
         nonlocal first, installed
         if not first:
-            if not installed or state(args, system) != "ACTIVE":
+            there = state(args, system)
+            if installed and there in DELETED:
+                return deleted(args)
+            if not installed or there != "ACTIVE":
                 installed = False
-                if replace(args, system):
+                if replace(another, args, system):
                     return STOPPED
                 installed = True
             elif ssh("all", STOP, args, system):
                 return STOPPED
         first = False
-        code = ssh("all", start(job, 0 if args.dry_run else time.time_ns()), args, system)
+        code = ssh("all", start(job, 0 if args.dry_run else time.time_ns(), same), args, system)
         return lost(code, args, system) if code else watch(args, system)
 
     return persist(attempt, args.max_restarts, args.pause, system.sleep)
 
 
-def replace(args: argparse.Namespace, system: Runner) -> int:
-    """A slice with the package, a new one if the old one went. 0 if that is there."""
+def compared(source: str) -> tuple[Path, tuple[str, ...]]:
+    """A checkout here, and the folders of it that the hosts must have."""
+    if "://" in source:
+        return CHECKOUT, ("configs",)
+    return (CHECKOUT if source.endswith(".whl") else Path(source)), ("configs", "jaxgen")
+
+
+def replace(another: Sequence[str], args: argparse.Namespace, system: Runner) -> int:
+    """A slice with the package, `another` if the old one went. 0 if that is there."""
     found = state(args, system)
     if found in GONE:
         delete(args, system)
     if not found or found in GONE:
-        request(args, system)
+        request(another, args, system)
     return wait(args, system) or setup(args, system)
 
 
 def watch(args: argparse.Namespace, system: Runner) -> int:
     """Follow host 0 to the end of the job, and again as often as the connection breaks while the slice is there."""
     code = ssh("0", follow("+1"), args, system)
-    while code == CONNECTION and state(args, system) not in GONE:
+    while code == CONNECTION and state(args, system) not in (*GONE, *DELETED):
         system.sleep(POLL)
         code = ssh("0", follow("0"), args, system)
     return lost(code, args, system) if code else 0
 
 
 def lost(code: int, args: argparse.Namespace, system: Runner) -> int:
-    """STOPPED instead of the exit code where not the job failed, but its slice or the way to it."""
-    return STOPPED if code == CONNECTION or state(args, system) in GONE else code
+    """The exit code of the job on all its hosts, where one ended with `code`; STOPPED where not the job failed, but its
+    slice or the way to it."""
+    found = state(args, system)
+    if found in DELETED:
+        return deleted(args)
+    if code == CONNECTION or found in GONE:
+        return STOPPED
+    if not retryable(code):
+        return code
+    said = system.read(on("all", CODES, args)).text
+    return verdict([code, *map(int, re.findall(r"code=(\d+)", said))])
+
+
+def deleted(args: argparse.Namespace) -> int:
+    """What somebody deletes is not replaced."""
+    print(f"{args.name} was deleted: the run ends.", flush=True)
+    return 1
 
 
 def status(args: argparse.Namespace, system: Runner) -> int:

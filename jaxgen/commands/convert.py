@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from jaxgen import data, workdir
 from jaxgen.configuration import plain, unknown
 from jaxgen.io.checkpoint import checkpoints
+from jaxgen.io.location import exists, is_remote
 from jaxgen.io.weights import score_sde
 from jaxgen.io.weights.score_sde import Network, Weights
 from jaxgen.recipe import Recipe
@@ -33,7 +34,7 @@ def convert(source: str, checkpoint: Path, config: ConfigDict, root: Path) -> st
         raise unknown("source", source, SOURCES)
     if not checkpoint.is_file():
         raise ValueError(f"expected a checkpoint file at {checkpoint}, found none: correct --checkpoint.")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if exists(root) and (not root.is_dir() or any(root.iterdir())):
         raise ValueError(f"expected a new work directory at {root}, but there is something: take another --workdir.")
     if config.family != "diffusion":
         raise ValueError(f"{source} publishes diffusion models, got family={config.family}: choose another --config.")
@@ -74,15 +75,24 @@ def start(recipe: Recipe, weights: Weights, config: ConfigDict) -> State:
 
 
 def publish(run: Run, state: State) -> None:
-    """Write the run with this one state beside its place, and put it there in one rename."""
+    """Write the run with this one state beside its place, and put it there in one rename; where there are none, in its
+    place, and last what makes it a work directory."""
+    if is_remote(run.root):
+        save(run, state)
+        workdir.write(run)
+        return
     run.root.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{run.root.name}.", dir=run.root.parent))
     try:
         folder = scratch / run.root.name
         unfinished = run._replace(root=folder)
         workdir.write(unfinished)
-        with checkpoints(unfinished.checkpoints, keep=1) as saved:
-            saved.save(int(state.step), state, {"config": plain(run.config)})
+        save(unfinished, state)
         os.replace(folder, run.root)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def save(run: Run, state: State) -> None:
+    with checkpoints(run.checkpoints, keep=1) as saved:
+        saved.save(int(state.step), state, {"config": plain(run.config)})

@@ -8,7 +8,7 @@ from jaxgen.commands import likelihood
 from jaxgen.commands.accuracy import accuracy
 from jaxgen.commands.inception import INCEPTION, Network, measurement
 from jaxgen.commands.model import Model, folder, labels_for, open_data
-from jaxgen.commands.sample import STRIP, draw, path
+from jaxgen.commands.sample import STRIP, draw, path, rows_of
 from jaxgen.configuration import plain, unknown
 from jaxgen.evaluate import pixels
 from jaxgen.evaluate.blocks import View
@@ -16,9 +16,8 @@ from jaxgen.evaluate.inception import centre_of
 from jaxgen.evaluate.report import Picture, report
 from jaxgen.evaluate.result import Result
 from jaxgen.io import images, plots, writers
-from jaxgen.io.rows import Rows, remove
+from jaxgen.io.rows import Rows, remove, share
 from jaxgen.parallel import multihost
-from jaxgen.parallel.batched import batch_of
 
 PIXELS = {
     "fd": ("FDpix",),
@@ -38,13 +37,13 @@ def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) 
     chosen = wanted(metrics, num, network)
     if "bpd" in chosen:
         likelihood.check(model)
-    size = batch_of(num, model.run.config.sampling.batch_size, model.mesh)
-    samples = Rows(folder(model) / "samples", num, size)
     found: list[Result] = []
     pictures: list[Picture] = []
     used: list[Rows] = []
     if {*chosen} - {"bpd"}:
-        found, pictures = quality(model, chosen, samples, seed, network)
+        labels = labels_for(model.run, num)
+        samples = rows_of(model, folder(model) / "samples", num, seed, labels)
+        found, pictures = quality(model, chosen, samples, seed, labels, network)
         used = [samples]
     if "bpd" in chosen:
         bits, rows = likelihood.measured(model, seed=seed)
@@ -93,11 +92,11 @@ def how(model: Model) -> str:
 
 
 def quality(
-    model: Model, chosen: Sequence[str], samples: Rows, seed: int, network: Network
+    model: Model, chosen: Sequence[str], samples: Rows, seed: int, labels: np.ndarray | None, network: Network
 ) -> tuple[list[Result], list[Picture]]:
     """Figures and pictures of the samples, which are drawn onto the disk and read from there."""
     num = len(samples)
-    labels = labels_for(model.run, num)
+    share(samples)
     measured = measurement(model, chosen, network) if {*chosen} & {*INCEPTION} else None
     draw(model, seed, labels, samples)
     first = samples[:SHOWN]
@@ -112,7 +111,7 @@ def quality(
         found += [figure for figure in figures if figure.name in names]
         pictures += neighbours
     if measured:
-        found += measured(samples, num, samples.folder / "inception.npz")
+        found += measured(samples, num, samples.running)
     return found, pictures
 
 

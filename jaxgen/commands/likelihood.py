@@ -15,7 +15,7 @@ from jaxgen.data import Source
 from jaxgen.evaluate.nll import bits_per_dim, mean_and_error
 from jaxgen.evaluate.result import Result
 from jaxgen.io.progress import Progress, progress
-from jaxgen.io.rows import Rows, complete, remove
+from jaxgen.io.rows import Rows, complete, remove, share
 from jaxgen.parallel.batched import batch_of, streamed
 
 
@@ -76,15 +76,16 @@ def measured(
     for name, (fn, definition) in kinds.items():
         if fn is None:
             continue
-        asked = {"kind": name, "split": split, "images": source.spec.size, "seed": seed}
-        asked |= question.of_model(model, "sampling")
+        asked = question.of_likelihood(model, name, split, source.spec.size, seed)
+        size = batch_of(n, config.sampling.batch_size, model.mesh)
         stream, logp = streamed(draw_of(fn), model.mesh), np.zeros(n)
         with progress(n * count, unit="image") as show:
             for k in range(count):
-                rows = Rows(folder(model) / f"{name}_{k}", n, batch_of(n, config.sampling.batch_size, model.mesh))
+                rows = Rows(folder(model) / f"{name}_{k}", {"draw": k, **asked}, n, size)
+                share(rows)
                 images = partial(images_of, source, config.data.conditional, k)
                 compute = partial(stream, model.params, seed, images, n, config.sampling.batch_size)
-                complete(rows, {"draw": k, **asked}, compute, partial(told, show, k * n))
+                complete(rows, compute, partial(told, show, k * n))
                 logp += np.concatenate([*rows])
                 used.append(rows)
         value, error = mean_and_error(bits_per_dim(logp / count, math.prod(source.spec.shape)))

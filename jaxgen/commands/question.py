@@ -1,4 +1,4 @@
-"""All that decides what a model computes, as JSON: rows on disk are its answer to exactly this, or are made anew."""
+"""All that decides what a model computes, as JSON: rows on disk are its answer to exactly this."""
 
 import hashlib
 from typing import Any
@@ -34,6 +34,13 @@ def of_model(model: Model, *leave: str) -> dict[str, Any]:
 def of_samples(model: Model, seed: int, labels: np.ndarray | None) -> dict[str, Any]:
     """Of images that are drawn."""
     return {"seed": seed, "labels": None if labels is None else digest(labels), **of_model(model, "likelihood")}
+
+
+def of_likelihood(model: Model, kind: str, split: str, images: int, seed: int) -> dict[str, Any]:
+    """Of log P(x) of a split, in any one draw of its noise: their number decides none of them."""
+    asked = of_model(model, "sampling")
+    likelihood = {key: value for key, value in asked["likelihood"].items() if key != "draws"}
+    return {"kind": kind, "split": split, "images": images, "seed": seed, **asked, "likelihood": likelihood}
 
 
 def digest(array: np.ndarray) -> str:

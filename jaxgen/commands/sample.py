@@ -10,11 +10,10 @@ import numpy as np
 
 from jaxgen.commands import question
 from jaxgen.commands.model import Model, generated, labels_for
-from jaxgen.io import atomic, images
+from jaxgen.io import atomic, images, pictures
 from jaxgen.io.location import location
-from jaxgen.io.pictures import Pictures
 from jaxgen.io.progress import progress
-from jaxgen.io.rows import Rows, Store, complete
+from jaxgen.io.rows import Rows, complete
 from jaxgen.parallel import multihost
 from jaxgen.parallel.batched import batch_of, example_keys
 from jaxgen.parallel.mesh import replicated
@@ -24,38 +23,46 @@ STRIP = 8  # images in a strip
 
 def sample(model: Model, num: int, seed: int, label: str | None, out: str, strip: str | None) -> str:
     """`num` images into `out` (a PNG grid, an .npz of integer levels, or a folder of PNGs) and, with `strip`, the way
-    of the first ones from noise to image. Batches are on disk when they are drawn, beside `out` in a folder .parts
-    where it is a file, so that the same command goes on where one was killed."""
-    check(out)
+    of the first ones from noise to image. Batches are on disk when they are drawn, in a folder beside `out`, so that
+    the same command goes on where one was killed."""
+    check(out, num)
     labels = labels_for(model.run, num, label)
     if strip is not None:
         shown = path(model, min(num, STRIP), seed, labels)
         if multihost.is_main():
             images.save(strip, shown)
-    levels, size = model.run.spec.levels, batch_of(num, model.run.config.sampling.batch_size, model.mesh)
-    if out.endswith((".png", ".npz")):
-        rows = Rows(location(out + ".parts"), num, size)
-        draw(model, seed, labels, rows)
-        if multihost.is_main():
-            write_grid(out, rows, levels) if out.endswith(".png") else write_arrays(out, rows, labels)
-            rows.remove()
-    else:
-        draw(model, seed, labels, Pictures(location(out), num, size, levels))
+    rows = rows_of(model, location(out).parent / f"{location(out).name}.parts", num, seed, labels)
+    draw(model, seed, labels, rows)
+    if multihost.is_main():
+        if out.endswith(".png"):
+            write_grid(out, rows, model.run.spec.levels)
+        elif out.endswith(".npz"):
+            write_arrays(out, rows, labels)
+        else:
+            pictures.write(location(out), rows, model.run.spec.levels)
+        rows.remove()
     how = "" if model.recipe.evaluations is None else f", {model.recipe.evaluations} evaluations of the network each"
     return f"wrote {num} samples of step {model.step} to {out}{how}."
 
 
-def check(out: str) -> None:
-    """Raises ValueError unless `out` names a PNG file, an npz file or a folder."""
+def check(out: str, num: int) -> None:
+    """Raises ValueError unless `out` names a PNG file, an npz file or a folder that can take `num` pictures."""
     if Path(out).suffix not in (".png", ".npz", "") and not out.endswith("/"):
         raise ValueError(f"--out must end in .png, .npz or / (a folder), got {out}.")
+    if not out.endswith((".png", ".npz")) and multihost.is_main():
+        pictures.check(location(out), num)
 
 
-def draw(model: Model, seed: int, labels: np.ndarray | None, store: Store) -> None:
-    """The samples, as many as `store` has rows, into it: those that are not there already."""
-    asked = question.of_samples(model, seed, labels)
-    with progress(store.n, unit="image") as show:
-        complete(store, asked, lambda parts: generated(model, store.n, seed, labels, parts), show.update)
+def rows_of(model: Model, path: Path, num: int, seed: int, labels: np.ndarray | None) -> Rows:
+    """Where `draw` puts `num` samples, a batch in a part."""
+    size = batch_of(num, model.run.config.sampling.batch_size, model.mesh)
+    return Rows(path, question.of_samples(model, seed, labels), num, size)
+
+
+def draw(model: Model, seed: int, labels: np.ndarray | None, rows: Rows) -> None:
+    """The samples that are not in `rows` yet."""
+    with progress(len(rows), unit="image") as show:
+        complete(rows, lambda parts: generated(model, len(rows), seed, labels, parts), show.update)
 
 
 def write_grid(out: str, rows: Rows, levels: int) -> None:

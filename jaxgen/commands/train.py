@@ -1,15 +1,15 @@
 """jaxgen train: start a run, or go on with it."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax.sharding import Sharding
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jaxgen import workdir
@@ -21,7 +21,7 @@ from jaxgen.data.pipeline import batch_at, pipeline
 from jaxgen.io import images, writers
 from jaxgen.io.checkpoint import Checkpoints, abstract, checkpoints
 from jaxgen.io.progress import progress
-from jaxgen.parallel.batched import example_keys
+from jaxgen.parallel.batched import batch_of, compile_batch, distributed
 from jaxgen.parallel.multihost import check_shared, is_main, of_main, stop_signal
 from jaxgen.parallel.placement import Placed, place
 from jaxgen.recipe import Recipe
@@ -32,9 +32,18 @@ from jaxgen.train.loop import Hooks, Plan, check_multiples, check_resumed, fit
 from jaxgen.train.state import State, averaged
 from jaxgen.workdir import Run
 
+Draw = Callable[[State], Array]
+
 
 def train(config: ConfigDict, root: Path) -> str:
-    """Train `config` in the work directory `root`, from its latest checkpoint if it has one; says how far it came."""
+    """Train `config` in the work directory `root`, from its latest checkpoint if it has one; says how far it came.
+    A signal to stop is kept from now on, and heeded before the first step or after any."""
+    with stop_signal() as stopped:
+        return trained(config, root, stopped)
+
+
+def trained(config: ConfigDict, root: Path, stopped: Callable[[], bool]) -> str:
+    """`train`, until it is `stopped`."""
     section = config.data
     source = open_split(section, section.split)
     run = workdir.enter(root, config, source.spec, lambda: measure(section, source, config.seed))
@@ -49,13 +58,13 @@ def train(config: ConfigDict, root: Path) -> str:
     batches = pipeline(source, *options, columns)
     first = batch_at(source, *options, columns)(0)
     state, placed = place(recipe.training, config.seed, first, config.parallel)
-    rehearse(run, recipe, placed, state, first, best)
+    draw = drawing(run, recipe, placed.mesh)
+    rehearse(recipe, placed, state, first, draw, best)
     target = abstract(placed.whole(state))
     if is_main():
         writable(root)(workdir.write)(run)
     check_shared(root / "config.json")
-    kept = config.train.keep, config.train.keep_every, best
-    with stop_signal() as stopped, checkpoints(run.checkpoints, *kept) as saved:
+    with checkpoints(run.checkpoints, config.train.keep, config.train.keep_every, best) as saved:
         start = 0
         if saved.steps():
             del state
@@ -68,8 +77,12 @@ def train(config: ConfigDict, root: Path) -> str:
             del whole
         if start >= plan.steps:
             return f"{root} is trained to step {start} already; raise --config.train.steps to go on."
-        with hooks(run, recipe, saved, batches, start, target.step.sharding) as on:
+        with hooks(run, saved, batches, start, draw) as on:
             reached = fit(placed, state, batches, plan, on, config.train.batch_size, stopped)
+    if not reached:
+        return (
+            f"stopped before the first of {plan.steps} steps, with nothing to save in {root}; the same command goes on."
+        )
     if reached < plan.steps:
         return f"stopped at step {reached} of {plan.steps} and saved in {root}; the same command goes on."
     return f"trained {reached} steps; the model is in {root}."
@@ -101,30 +114,31 @@ def augmentations(section: ConfigDict, spec: Spec) -> tuple[Transform, ...]:
     return (*crop, random_flip()) if section.flip else crop
 
 
-def rehearse(run: Run, recipe: Recipe, placed: Placed, state: State, batch: Any, best: Best | None) -> None:
+def drawing(run: Run, recipe: Recipe, mesh: Mesh) -> Draw:
+    """From a state to its picture: images [n, H, W, C] in levels, of which image i depends on the seed of the run and
+    i, drawn by all devices. Beyond sampling.images, up to a multiple of the devices, they are copies of the last."""
+    count = run.config.sampling.images
+    compiled = compile_batch(lambda *asked: sampler_of(recipe)(*asked), mesh)
+    rows = np.minimum(np.arange(batch_of(count, count, mesh), dtype=np.int32), count - 1)
+    labels = labels_for(run, count)
+    index, told = distributed(mesh, rows, lambda i: (i, None if labels is None else labels[i]))
+    return lambda state: compiled(averaged(state), np.uint32(run.config.seed), index, (told,))
+
+
+def rehearse(recipe: Recipe, placed: Placed, state: State, batch: Any, draw: Draw, best: Best | None) -> None:
     """Trace everything that the run will compute, so that what does not fit is refused before anything is written."""
     _, metrics = jax.eval_shape(placed.step, state, placed.put([batch] * placed.fused))
     if best is not None and best.metric not in metrics:
         raise unknown("metric of train.best", best.metric, metrics)
-    count = run.config.sampling.images
-    labels, keys = labels_for(run, count), example_keys(run.config.seed, jnp.arange(count))
-    for draw in filter(None, (recipe.sample, recipe.trajectory)):
-        jax.eval_shape(draw, averaged(placed.whole(state)), keys, labels)
+    if recipe.sample is not None:
+        jax.eval_shape(draw, placed.whole(state))
 
 
 @contextmanager
-def hooks(
-    run: Run, recipe: Recipe, saved: Checkpoints, batches: Any, start: int, everywhere: Sharding
-) -> Iterator[Hooks]:
+def hooks(run: Run, saved: Checkpoints, batches: Any, start: int, draw: Draw) -> Iterator[Hooks]:
     """Logs, checkpoints, pictures and a progress bar of a run that goes on from step `start`. All processes save and
-    draw, each its part; the pictures are the same `everywhere`, and process 0 writes what is no checkpoint."""
-    count = run.config.sampling.images
-    labels = labels_for(run, count)
+    draw, each its part; process 0 writes what is no checkpoint."""
     shown: dict[str, float] = {}
-
-    @partial(jax.jit, out_shardings=everywhere)
-    def draw(state: State) -> jax.Array:
-        return sampler_of(recipe)(averaged(state), example_keys(run.config.seed, jnp.arange(count)), labels)
 
     def log(step: int, metrics: dict[str, float], rate: float) -> None:
         saved.check()
@@ -138,7 +152,7 @@ def hooks(
         saved.save(step, state, {"config": plain(run.config), "batches": batches.get_state()}, means)
 
     def picture(step: int, state: State) -> None:
-        drawn = draw(state)
+        drawn = np.asarray(draw(state))[: run.config.sampling.images]
         if writing:
             grid = images.grid(images.to_uint8(drawn, 0, run.spec.levels - 1))
             images.save(run.samples / f"{step:08}.png", grid)

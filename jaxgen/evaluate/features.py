@@ -41,7 +41,7 @@ def extract(
     mesh, finished = make_mesh(), 0
     run = batched(lambda params, keys, x: extractor.fn(params, x), mesh)
     params = jax.device_put(extractor.params, replicated(mesh))
-    for block in blocks(images, BLOCK):
+    for block in rebatched(images, BLOCK):
         if block.dtype != np.uint8 or block.ndim != 4 or block.shape[-1] not in (1, 3):
             raise ValueError(f"images must be uint8 [n, H, W, 1 or 3], got {block.dtype} {block.shape}.")
         rgb = np.broadcast_to(block, (*block.shape[:-1], 3))
@@ -49,7 +49,7 @@ def extract(
         finished += len(block)
 
 
-def blocks(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+def rebatched(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """The rows of `parts`, one after the other, `size` at a time; the last block is what is left."""
     held: list[np.ndarray] = []
     for part in parts:

@@ -49,8 +49,7 @@ def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
 
     Kynkaanniemi et al. (2019), eq. 1-2; Naeem et al. (2020), eq. 3-4. real [n, ...] and fake [m, ...] are
     features, arrays or rows that are read in blocks, flattened, compared by Euclidean distance. Membership counts
-    equality, which matters for
-    quantised features, where distances tie. Raises ValueError unless n, m > k.
+    equality, which matters for quantised features, where distances tie. Raises ValueError unless n, m > k.
     """
     check(real)
     check(fake)

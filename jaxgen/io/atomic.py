@@ -1,7 +1,6 @@
 """A file is written whole or not at all."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +27,13 @@ def opened(path: str | os.PathLike) -> Iterator[IO[bytes]]:
     """
     path = location(path)
     if is_remote(path):
-        with tempfile.TemporaryFile() as file:
+        from fsspec.core import url_to_fs
+
+        store, key = url_to_fs(os.fspath(path))
+        with tempfile.NamedTemporaryFile() as file:
             yield file
-            file.seek(0)
-            with path.open("wb") as stored:
-                shutil.copyfileobj(file, stored)
+            file.flush()
+            store.put_file(file.name, key)  # a file of the store would, on an exception, be closed and so put in part
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

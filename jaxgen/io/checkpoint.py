@@ -2,22 +2,25 @@
 
 Each is written in the background into a temporary folder and renamed when it is whole, so a reader never sees a part.
 Arrays are restored onto whatever devices the caller names: one that eight devices wrote is read on one, and back. What
-was damaged since is known by the fingerprints in the JSON. With several processes all of them make the same calls.
+was damaged since is known by the fingerprints in the JSON. With several processes all of them make the same calls; what
+fails in one of them while reading fails in all, and one that cannot write waits for no other.
 """
 
 import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from orbax.checkpoint import checkpoint_managers as policies
 
 import jaxgen
@@ -26,7 +29,9 @@ from jaxgen.io.location import is_remote
 from jaxgen.parallel import multihost
 from jaxgen.train.best import Best
 
-FORMAT = 2
+FORMAT = 3
+PATIENCE = 1200  # seconds that a save may take; a process that is lost meanwhile is found out much sooner
+T = TypeVar("T")
 
 
 class Damaged(ValueError):
@@ -37,8 +42,19 @@ class Damaged(ValueError):
         return f"the checkpoint {path} cannot be read ({reason}): remove it to go back to the one before."
 
 
+class Unreachable(ValueError):
+    """A checkpoint that may be whole, but that this machine does not get at now: Unreachable(path, reason)."""
+
+    def __str__(self) -> str:
+        path, reason = self.args
+        return (
+            f"the checkpoint {path} cannot be reached ({reason}): it may be whole and stays as it is; see to it that "
+            "it can be read, then the same command goes on."
+        )
+
+
 class Found(NamedTuple):
-    """A checkpoint that was read whole, and a sentence on each newer one that could not be."""
+    """A checkpoint that was read whole, and of process 0 a sentence on each newer one that could not be."""
 
     step: int
     state: Any
@@ -49,12 +65,9 @@ class Found(NamedTuple):
 class Checkpoints:
     """The checkpoints in a folder, by step. Made by `checkpoints`."""
 
-    def __init__(self, folder: Path, manager: ocp.CheckpointManager, metrics: dict[int, dict[str, float]]):
+    def __init__(self, folder: Path, manager: "Manager", metrics: dict[int, dict[str, float]]):
         self.folder, self.manager, self.metrics = folder, manager, metrics
-
-    def latest(self) -> int | None:
-        """The last step that was saved, or None."""
-        return self.manager.latest_step()
+        self.failed = False  # to write
 
     def steps(self) -> list[int]:
         """All steps that were saved and stayed, in ascending order."""
@@ -63,11 +76,13 @@ class Checkpoints:
     def save(self, step: int, state: Any, extra: Mapping[str, Any], metrics: Mapping[str, float] | None = None) -> None:
         """Start to save `state` (a pytree of arrays), `extra` (JSON) and the `metrics` by which the best are known.
         Returns once the arrays may be overwritten. Raises ValueError if this or the save before cannot be written."""
+        self.check()
         self.metrics[step] = {name: value for name, value in (metrics or {}).items() if isfinite(value)}
         document = {
             "format": FORMAT,
             "version": jaxgen.__version__,
             "metrics": self.metrics[step],
+            "shapes": shapes(state),
             "fingerprints": fingerprint.of_arrays(state),
             **extra,
         }
@@ -78,7 +93,7 @@ class Checkpoints:
 
     def check(self) -> None:
         """Raises ValueError if the last save has failed meanwhile."""
-        if not self.manager.is_saving_in_progress():
+        if self.manager.together.failed or not self.manager.is_saving_in_progress():
             self.wait()
 
     def wait(self) -> None:
@@ -86,35 +101,47 @@ class Checkpoints:
         with self._writing():
             self.manager.wait_until_finished()
 
+    def close(self, error: BaseException | None) -> None:
+        """Until all is whole, after `error` or none; at once where another process would be waited for in vain."""
+        if jax.process_count() > 1 and (self.failed or error is not None and multihost.is_loss(error)):
+            return
+        self.wait()
+        self.manager.close()
+
     def extra(self, step: int) -> dict[str, Any]:
         """The JSON saved with `step`. Raises ValueError if it cannot be read or has another format."""
-        return self._checked(step, self._read(step, extra=ocp.args.JsonRestore()).extra)
+
+        def read(path: Path) -> dict[str, Any]:
+            document = ocp.JsonCheckpointHandler().restore(epath.Path(path / "extra"))
+            ours = document["format"] == FORMAT
+            if ours and document.pop("fingerprint") != fingerprint.of_document(document):
+                raise Damaged(path, "its JSON is not what was written")
+            return document
+
+        document = self._read(step, read)
+        if document["format"] != FORMAT:
+            raise ValueError(
+                f"the checkpoint {self.folder / str(step)} has format {document['format']}, but this version of "
+                f"jaxgen reads format {FORMAT}: use the version that wrote it."
+            )
+        return document
 
     def restore(self, step: int, target: Any) -> Any:
         """The arrays of `target`, a tree of jax.ShapeDtypeStruct with shardings: that of the saved state or, as a dict,
         of some of its fields. Raises ValueError if they are not there in these shapes, or not as they were written."""
-        arguments = ocp.checkpoint_utils.construct_restore_args(target)
-        state = ocp.args.PyTreeRestore(target, restore_args=arguments, partial_restore=isinstance(target, dict))
-        read = self._read(step, state=state, extra=ocp.args.JsonRestore())
-        written = self._checked(step, read.extra)["fingerprints"]
-        for path, figure in fingerprint.of_arrays(read.state).items():
-            if written.get(path) != figure:
-                raise Damaged(self.folder / str(step), f"{path} is not what was written")
-        return read.state
+        return self._whole(step, target)[0]
 
     def newest(self, target: Any) -> Found:
         """The newest checkpoint that is whole. Those that are newer become STEP.damaged, so that their steps can be
-        saved again. Raises ValueError where none is whole, and leaves all as they are."""
+        saved again. Raises ValueError where none is whole, or one cannot be reached, and leaves all as they are."""
         failed: list[Damaged] = []
         for step in reversed(self.steps()):
             try:
-                found, error = Found(step, self.restore(step, target), self.extra(step), ()), None
+                state, extra = self._whole(step, target)
             except Damaged as damage:
-                found, error = None, damage
-            if multihost.agree(error is None).all():
-                assert found is not None
-                return found._replace(damaged=self._aside(failed, step))
-            failed.append(error or Damaged(self.folder / str(step), "by another process"))
+                failed.append(damage)
+            else:
+                return Found(step, state, extra, self._aside(failed, step))
         path, reason = failed[-1].args
         raise ValueError(
             f"no checkpoint in {self.folder} can be read, the oldest, {path.name}, because of: {reason}; put back a "
@@ -122,14 +149,12 @@ class Checkpoints:
         ) from failed[-1]
 
     def _aside(self, failed: Sequence[Damaged], step: int) -> tuple[str, ...]:
-        """Rename what failed; what is to be said of it, where the run goes on from `step`."""
+        """Rename what failed; what process 0 has to say of it, where the run goes on from `step`."""
         said = []
-        for path, reason in (error.args for error in failed):
+        for path, reason in (error.args for error in failed if multihost.is_main()):
             names = (path.with_name(f"{path.name}.damaged{i or ''}") for i in count())
             name = next(name for name in names if not name.exists())
-            multihost.barrier(f"{name} is free")
-            if multihost.is_main():
-                path.rename(name)
+            path.rename(name)
             said.append(
                 f"the checkpoint {path} cannot be read ({reason}): the run goes on from step {step}, and {name} keeps "
                 "what is left of it."
@@ -139,21 +164,43 @@ class Checkpoints:
             self.manager.reload()
         return tuple(said)
 
-    def _read(self, step: int, **items: Any) -> Any:
-        try:
-            return self.manager.restore(step, args=ocp.args.Composite(**items))
-        except Exception as error:
-            raise Damaged(self.folder / str(step), told(error)) from error
+    def _whole(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
+        """The arrays of `target` and the JSON saved with `step`."""
+        extra, path = self.extra(step), self.folder / str(step)
+        for name, here in shapes(target).items():
+            if (there := extra["shapes"].get(name, "nothing")) != here:
+                raise ValueError(
+                    f"the checkpoint {path} cannot be read into this model, where {name} is {here}: there it is "
+                    f"{there}; take the configuration with which it was trained."
+                )
+        arguments = ocp.checkpoint_utils.construct_restore_args(target)
+        wanted = ocp.args.PyTreeRestore(target, restore_args=arguments, partial_restore=isinstance(target, dict))
 
-    def _checked(self, step: int, document: dict[str, Any]) -> dict[str, Any]:
-        if document.get("format") != FORMAT:
-            raise ValueError(
-                f"the checkpoint {self.folder / str(step)} has format {document.get('format')}, but this version of "
-                f"jaxgen reads format {FORMAT}: use the version that wrote it."
-            )
-        if document.pop("fingerprint", None) != fingerprint.of_document(document):
-            raise Damaged(self.folder / str(step), "its JSON is not what was written")
-        return document
+        def read(path: Path) -> Any:  # by the handler: a checkpointer waits for processes that may have failed
+            return jax.block_until_ready(ocp.PyTreeCheckpointHandler().restore(epath.Path(path / "state"), args=wanted))
+
+        state = self._read(step, read)
+        if wrong := fingerprint.differing(state, extra["fingerprints"]):
+            raise Damaged(path, f"{wrong[0]} is not what was written")
+        return state, extra
+
+    def _read(self, step: int, read: Callable[[Path], T]) -> T:
+        """What `read` makes of the folder of `step`, without waiting for others. Where it fails in one process, all
+        raise Unreachable, or else Damaged."""
+        path = self.folder / str(step)
+        error: Damaged | Unreachable | None = None
+        try:
+            result = read(path)
+        except Damaged as damage:
+            error = damage
+        except Exception as failed:
+            error = (Damaged if is_damage(failed) else Unreachable)(path, told(failed))
+        kinds = Unreachable, Damaged
+        failures = multihost.agree([isinstance(error, kind) for kind in kinds])
+        for kind, processes in zip(kinds, failures.T, strict=True):
+            if processes.any():
+                raise error if isinstance(error, kind) else kind(path, f"by process {np.flatnonzero(processes)[0]}")
+        return result
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -161,20 +208,45 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
+            self.failed = True
             self.manager.reload()  # what is there, not what was to stay
-            steps = self.steps()
-            whole = f"that of step {steps[-1]} is whole, and" if steps else "there is none before it;"
+            step = self.manager.latest_step()
+            whole = f"that of step {step} is whole, and" if step is not None else "there is none before it;"
             raise ValueError(
                 f"a checkpoint cannot be written in {self.folder} ({told(error)}): make room there or make it "
                 f"writable; {whole} the same command goes on."
             ) from error
 
 
+class Together:
+    """Where the processes wait for each other while they save in the background. One that has `failed` does not: the
+    others never come, as they wait elsewhere for what it was to write."""
+
+    failed: BaseException | None = None
+
+    def __call__(self, *, key: str, timeout_ms: int) -> None:
+        self.failed = self.failed or sys.exception()  # the storage library waits in a `finally`, too
+        if self.failed is not None:
+            raise self.failed
+        ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
+
+
 class Manager(ocp.CheckpointManager):
-    """Whether the run is to stop is asked by the loop alone, which counts otherwise."""
+    """Whether the run is to stop is asked by the loop alone, which counts otherwise. Which steps there are is what
+    process 0 sees, since a network file system may tell the others later."""
+
+    def __init__(self, folder: Path, **options: Any):
+        self.together = Together()
+        background = ocp.options.AsyncOptions(timeout_secs=PATIENCE, barrier_sync_fn=self.together)
+        super().__init__(folder, options=ocp.CheckpointManagerOptions(async_options=background, **options))
 
     def reached_preemption(self, step: int) -> bool:
         return False
+
+    def all_steps(self, read: bool = False) -> Sequence[int]:
+        seen = list(super().all_steps(read))
+        number = multihost.agree(len(seen))[0]
+        return multihost.agree(np.resize([*seen, 0], number + 1))[0, :number].tolist()
 
 
 class KeepBest:
@@ -199,18 +271,16 @@ def checkpoints(
     and the `best`; None to read only. All are whole on leaving."""
     metrics: dict[int, dict[str, float]] = {}
     with quiet():
+        where = folder if is_remote(folder) else folder.absolute()
         if keep is None:
-            options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+            manager = Manager(where, read_only=True, create=False)
         else:
             kept: list[policies.PreservationPolicy] = [policies.LatestN(keep)]
             kept += [policies.EveryNSteps(every)] if every else []
             kept += [KeepBest(best, metrics)] if best else []
-            options = ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(kept), cleanup_tmp_directories=True
-            )
-        saved = Checkpoints(
-            folder, Manager(folder if is_remote(folder) else folder.absolute(), options=options), metrics
-        )
+            policy = policies.AnyPreservationPolicy(kept)
+            manager = Manager(where, preservation_policy=policy, cleanup_tmp_directories=True)
+        saved = Checkpoints(folder, manager, metrics)
         for step in saved.steps() if best else ():
             try:
                 metrics[step] = saved.extra(step)["metrics"]
@@ -219,32 +289,51 @@ def checkpoints(
         try:
             yield saved
         finally:
-            saved.wait()
-            saved.manager.close()
+            saved.close(sys.exception())
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """The storage library raises what fails; that it also logs it, and that it leaves reads and writes behind whose end
     nobody awaits, is not shown."""
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-    before = sys.unraisablehook
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels, before = [logger.level for logger in loggers], sys.unraisablehook
 
     def hook(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             before(unraisable)
 
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        sys.unraisablehook = hook
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
-def told(error: Exception) -> str:
+CONTENT = FileNotFoundError, NotADirectoryError, IsADirectoryError, EOFError, LookupError, TypeError, ValueError
+ACCESS = re.compile(
+    "PERMISSION_DENIED|UNAUTHENTICATED|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|ABORTED|CANCELLED|"
+    r"os_error_code='(?!ENOENT|ENOTDIR|EISDIR)"
+)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether a read that raised `error` found something missing or undecodable, rather than did not get at it."""
+    if error.__cause__ is not None:
+        return is_damage(error.__cause__)
+    return isinstance(error, CONTENT) and not ACCESS.search(str(error))
+
+
+def told(error: BaseException) -> str:
     """The reason of an error of the storage library: that of the operating system, where it has one."""
+    if error.__cause__ is not None:
+        return told(error.__cause__)
     text = " ".join(str(error).split()).partition(" See full TensorStore")[0]
     system = re.search(r"([^:]+) \[os_error_code", text)
     return system[1].strip() if system else f"{type(error).__name__}: {text[:200]}"
@@ -253,3 +342,8 @@ def told(error: Exception) -> str:
 def abstract(tree: Any) -> Any:
     """Shape, dtype and sharding of every array: a target for `restore` that holds no memory."""
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), tree)
+
+
+def shapes(tree: Any) -> dict[str, str]:
+    """{path: "float32[3, 64]"} of every array."""
+    return {path: f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in fingerprint.named(tree).items()}

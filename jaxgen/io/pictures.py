@@ -1,67 +1,60 @@
-"""A folder of PNG files that grows part by part: FOLDER/000000.png, 000001.png, ...
+"""A folder of PNG files, FOLDER/000000.png, 000001.png, ...; other files in it stay."""
 
-While it is not whole, FOLDER/unfinished.json says what it answers and how many parts are there; other files stay.
-"""
-
-import io
-import json
+import re
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 import numpy as np
-from PIL import Image
 
 from jaxgen.io import atomic, images
-from jaxgen.io.rows import Question, aligned, document, kept
+
+PICTURE = re.compile(r"(\d{6,})\.png")
+LEFT = re.compile(r"\.(\d{6,}\.png|unfinished)\.\w{8}")  # by a process that was killed as it wrote
+AT_ONCE = 16  # a disk or an object store is waited for most of the time
 
 
-class Pictures:
-    """n images in levels [b, H, W, C], 0 .. levels - 1, `size` in a part: a `jaxgen.io.rows.Store`."""
-
-    def __init__(self, folder: Path, n: int, size: int, levels: int):
-        self.folder, self.n, self.size, self.levels = folder, n, size, levels
-        self.question: dict[str, Any] = {}
-        self.parts = 0  # that are there
-
-    def begin(self, question: Question) -> None:
-        """Keep the parts that answer `question`; other images of the same names stay until they are replaced."""
-        self.question = aligned(question, self)
-        path = self.folder / "unfinished.json"
-        if kept(path, self.question, ignored="parts"):
-            self.parts = json.loads(path.read_bytes())["parts"]
-        else:
-            self.note(0)
-
-    def note(self, parts: int) -> None:
-        self.parts = parts
-        atomic.write(self.folder / "unfinished.json", document({**self.question, "parts": parts}))
-
-    def whole(self, part: int) -> bool:
-        """Whether the part is there, and its files are undamaged."""
-        return part < self.parts and all(map(undamaged, self.paths(part)))
-
-    def write(self, part: int, rows: np.ndarray) -> None:
-        for path, image in zip(self.paths(part), images.to_uint8(rows, 0, self.levels - 1), strict=True):
-            images.save(path, image)
-        self.note(max(self.parts, part + 1))
-
-    def end(self) -> None:
-        (self.folder / "unfinished.json").unlink()
-
-    def abandon(self) -> None:
-        self.end()
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
-    def paths(self, part: int) -> list[Path]:
-        return [self.folder / f"{i:06}.png" for i in range(self.n)[part * self.size : (part + 1) * self.size]]
+def check(folder: Path, n: int) -> None:
+    """Raises ValueError where `folder` has numbered pictures that n new ones would not replace."""
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    stay = sorted(name for name in names if (found := PICTURE.fullmatch(name)) and int(found[1]) >= n)
+    if stay:
+        raise ValueError(
+            f"{folder} holds {stay[0]}, which {n} new pictures would leave beside them: remove the old ones, or take "
+            "another folder."
+        )
 
 
-def undamaged(path: Path) -> bool:
-    """Whether `path` is a PNG file whose checksums are right."""
+def write(folder: Path, parts: Iterable[np.ndarray], levels: int) -> None:
+    """Images in levels [b, H, W, C], 0 .. levels - 1, part after part into `folder`, each file whole or not at all.
+
+    FOLDER/unfinished is there until all are. Raises ValueError once another command writes into the same folder, so
+    that the pictures are of one.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if LEFT.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    mark, mine = folder / "unfinished", uuid4().hex.encode()
+    atomic.write(mark, mine)
+
+    def save(i: int, image: np.ndarray) -> None:
+        if owner(mark) != mine:
+            raise ValueError(f"another command writes pictures into {folder}, too: take another folder for these.")
+        images.save(folder / f"{i:06}.png", image)
+
+    start = 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for part in parts:
+            numbers = range(start, start + len(part))
+            deque(pool.map(save, numbers, images.to_uint8(part, 0, levels - 1)), maxlen=0)
+            start += len(part)
+    mark.unlink(missing_ok=True)
+
+
+def owner(mark: Path) -> bytes | None:
     try:
-        with Image.open(io.BytesIO(path.read_bytes())) as image:
-            image.verify()
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return True
+        return mark.read_bytes()
+    except FileNotFoundError:
+        return None

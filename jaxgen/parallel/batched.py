@@ -30,9 +30,14 @@ def streamed(fn: Callable[..., Any], mesh: Mesh | None = None) -> Callable[..., 
     Batch k holds the rows from k B on, B = `batch_of(n, batch_size, mesh)`; `parts` says which are wanted, by default
     all, n rows. Every process calls alike, reads the rows of its own devices, and gets all results.
 
-    Example i has the key fold_in(key(seed), i), so its result depends on neither batch size nor devices, if fn treats
-    examples one by one (a `langevin` corrector with one step size a batch does not). The last batch is computed with
-    copies of its last example, which are left out. `arrays` without any is (); None in it stays None.
+    Example i has the key fold_in(key(seed), i), so that its result depends on neither batch size, devices nor n, if fn
+    treats examples one by one. The last batch is computed with copies of its last example, which are left out: where fn
+    takes a mean over its batch, as a `langevin` corrector with one step size a batch does, results depend on B, thus on
+    the number of devices that batch_size is rounded up to, and in the last batch also on n, whose copies count.
+
+    Devices do not wait for whoever uses a result: a batch is started when the one before is computed, and that is only
+    fetched then. No two are ever under way at once: simulated devices might wait for each other in their collectives.
+    `arrays` without any is (); None in it stays None.
     """
     over = make_mesh() if mesh is None else mesh
     compiled = compile_batch(fn, over)
@@ -43,11 +48,19 @@ def streamed(fn: Callable[..., Any], mesh: Mesh | None = None) -> Callable[..., 
         read = arrays if callable(arrays) else lambda rows: jax.tree.map(lambda leaf: leaf[rows], arrays)
         size, words = batch_of(n, batch_size, over), np.uint32(seed)
 
+        def fetched(k: int, part: Any) -> Any:
+            return jax.tree.map(lambda leaf: leaf[: n - k * size], jax.device_get(part))
+
+        running: tuple[int, Any] | None = None
         for k in range(math.ceil(n / size)) if parts is None else parts:
             rows = np.minimum(np.arange(k * size, (k + 1) * size), n - 1)
-            placed = spread(over, rows, lambda rows: (rows.astype(np.int32), read(rows)))
-            part = jax.device_get(compiled(params, words, *placed))
-            yield jax.tree.map(lambda leaf, count=n - k * size: leaf[:count], part)
+            placed = distributed(over, rows, lambda rows: (rows.astype(np.int32), read(rows)))
+            before = jax.block_until_ready(running)
+            running = k, compiled(params, words, *placed)
+            if before is not None:
+                yield fetched(*before)
+        if running is not None:
+            yield fetched(*running)
 
     return run
 
@@ -95,7 +108,7 @@ def example_keys(seed: Array | int, index: Array) -> Array:
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.asarray(index))
 
 
-def spread(mesh: Mesh, rows: np.ndarray, read: Callable[[np.ndarray], Any]) -> Any:
+def distributed(mesh: Mesh, rows: np.ndarray, read: Callable[[np.ndarray], Any]) -> Any:
     """read(rows [B]) as global arrays over the mesh, of which every process reads what its devices hold."""
     sharding = batch_sharding(mesh)
 

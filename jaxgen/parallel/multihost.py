@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from numpy.typing import ArrayLike
 
-GRACE = 3  # seconds for which process 0, without which no other runs, stays when all fail
+GRACE = 30  # seconds for which one that fails waits for the others to fail too
 LOST = (
     "another process was lost, or the runtime failed as said above: start all processes again, they go on from the "
     "last checkpoint."
@@ -131,11 +132,12 @@ def barrier(name: str) -> None:
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come, to any process: asked by all equally often, it gives all the same answer.
+    """Whether SIGINT or SIGTERM has come, to any process: asked by all equally often, it gives all the same answer,
+    and says yes ever after.
 
     With one process a second signal acts as it would outside.
     """
-    several, came, asked = jax.process_count() > 1, False, 0
+    several, came, agreed, asked = jax.process_count() > 1, False, False, 0
     before: dict[int, Any] = {}
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -146,9 +148,12 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def stopped() -> bool:
-        nonlocal asked
+        nonlocal agreed, asked
+        if not several:
+            return came
         asked += 1
-        return multihost_utils.reached_preemption_sync_point(asked) if several else came
+        agreed = agreed or multihost_utils.reached_preemption_sync_point(asked)
+        return agreed
 
     for number in map(int, (signal.SIGINT,) if several else (signal.SIGINT, signal.SIGTERM)):
         before[number] = signal.signal(number, handler)
@@ -168,12 +173,16 @@ def is_loss(error: BaseException) -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """End a process that failed with `code`, now: at its usual end JAX would wait for the others, which may wait for
-    it. Process 0 goes last, or the others would be aborted before they have failed for the same reason."""
+    """End a process that failed with `code`: when all have failed, which they mostly do for the same reason and which
+    the first to go would abort, or after GRACE seconds, since the others may wait for it. Process 0, without which no
+    other runs, goes last."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if is_main():
-        time.sleep(GRACE)
+    if code != os.EX_TEMPFAIL:
+        patience = GRACE + 3 * is_main()
+        together = threading.Thread(target=jax.distributed.shutdown, daemon=True)  # waits for all
+        together.start()
+        together.join(patience)
     os._exit(code)
 
 

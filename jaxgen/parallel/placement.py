@@ -40,7 +40,8 @@ def place(training: Training, seed: int, batch: Any, parallel: ConfigDict) -> tu
                 f"{parallel.fsdp}, parallel.rules {tuple(parallel.rules)} and the processes {jax.process_count()}: "
                 "use parallel.mapping=jit."
             )
-        put, whole, spread = same, unreplicate, replicate
+        put, spread = same, replicate
+        whole = lambda state: jax.device_put(unreplicate(state), replicated(mesh))  # noqa: E731
         key = jax.random.key(seed)
         state, step = pmap_training(stepping, key, batch)
     else:
@@ -52,17 +53,20 @@ def place(training: Training, seed: int, batch: Any, parallel: ConfigDict) -> tu
         whole,
         spread,
         parallel.fused,
+        mesh,
     )
 
 
 def check_batch(size: int, devices: int, accumulate: int) -> None:
     """Raises ValueError unless `size` examples are spread evenly over the devices, and on each over its parts."""
+    whole = devices * accumulate
+    hint = f"--config.train.batch_size={-(-size // whole) * whole}"
     if size % devices:
-        raise ValueError(f"a batch of {size} cannot be spread over {devices} devices: change train.batch_size.")
+        raise ValueError(f"a batch of {size} cannot be spread over {devices} devices: take {hint}.")
     if size // devices % accumulate:
         raise ValueError(
             f"a batch of {size} is {size // devices} on each of {devices} devices, which cannot be accumulated in "
-            f"{accumulate} equal parts: change train.batch_size or parallel.accumulate."
+            f"{accumulate} equal parts: take {hint} or another parallel.accumulate."
         )
 
 

@@ -46,9 +46,10 @@ def pmap_training(training: Training, key: Array, batch: Any, devices: Any = Non
     return jax.jit(init, out_shardings=copies(devices))(key, batch), step
 
 
+@jax.jit
 def unreplicate(state: State) -> State:
     """The state as the first device holds it."""
-    return jax.jit(lambda state: jax.tree.map(lambda leaf: leaf[0], state))(state)
+    return jax.tree.map(lambda leaf: leaf[0], state)
 
 
 def replicate(state: State) -> State:

@@ -19,8 +19,8 @@ DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: that of the input
 
 
 def network(config: ConfigDict, **context: Any) -> nn.Module:
-    """The section "model", with the compute type and the rematerialization of the section "parallel", neither of which
-    is part of what the model is. `context` holds arguments that follow from the data. Raises ValueError."""
+    """The network of the section "model", which computes in parallel.dtype and rematerializes where parallel.remat says
+    so. `context` holds arguments that follow from the data. Raises ValueError for what the network does not know."""
     wanted = {"dtype": config.parallel.dtype, "remat": config.parallel.remat}
     for key in wanted:
         if key in config.model:

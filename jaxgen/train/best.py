@@ -1,21 +1,20 @@
 """Which checkpoints are the best: those with the lowest or highest value of a metric."""
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Best(NamedTuple):
-    """The `keep` best by `metric`, whose value at a checkpoint is the mean of what was logged since the one before."""
+    """The `keep` best by `metric`, whose value at a checkpoint is the mean of what was logged since the one before, as
+    far as that is finite."""
 
     metric: str
     keep: int
     sign: int  # 1: the lowest, -1: the highest
 
     def among(self, values: Mapping[int, float]) -> set[int]:
-        """The best of {step: value}, the later of equals. What is not finite is never among them."""
-        finite = [step for step, value in values.items() if math.isfinite(value)]
-        return set(sorted(finite, key=lambda step: (self.sign * values[step], -step))[: self.keep])
+        """The best of {step: finite value}, the later of equals."""
+        return set(sorted(values, key=lambda step: (self.sign * values[step], -step))[: self.keep])
 
 
 def lowest(metric: str = "loss", keep: int = 1) -> Best:

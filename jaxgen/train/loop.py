@@ -4,11 +4,13 @@ Devices run ahead of the host: a step is only started here, metrics are fetched 
 and a checkpoint blocks no longer than it takes to copy the state.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxgen.io.writers import to_floats
 from jaxgen.train.player import Metrics
@@ -17,14 +19,15 @@ from jaxgen.train.state import State
 
 class Placed(NamedTuple):
     """step(state, batches) -> (state, metrics of the last) takes the list of `fused` batches that `put` placed, one
-    step each, and consumes the state. `whole` gives the state as one global tree, to save and to sample with; `spread`
-    is its inverse."""
+    step each, and consumes the state. `whole` gives the state as one global tree on `mesh`, to save and to sample with;
+    `spread` is its inverse."""
 
     step: Callable[[State, Any], tuple[State, Metrics]]
     put: Callable[[list[Any]], Any]
     whole: Callable[[State], State]
     spread: Callable[[State], State]
     fused: int
+    mesh: Mesh
 
 
 class Plan(NamedTuple):
@@ -40,8 +43,8 @@ class Plan(NamedTuple):
 
 
 class Hooks(NamedTuple):
-    """What happens on the way: log(step, metrics, images per second), save(step, state, means of the metrics that were
-    logged since the last save), picture(step, state), progress(step)."""
+    """What happens on the way: log(step, metrics, images per second), save(step, state, `means` of the metrics that
+    were logged since the last save), picture(step, state), progress(step)."""
 
     log: Callable[[int, dict[str, float], float], None]
     save: Callable[[int, State, dict[str, float]], None]
@@ -59,38 +62,42 @@ def fit(
     stopped: Callable[[], bool],
 ) -> int:
     """Train `state` on `batches` until plan.steps, or until it is `stopped`, and save; returns the step that was
-    reached. Raises ValueError where too many steps in a row were skipped, when the last good state is saved."""
+    reached. Once it is to stop nothing is drawn, and before the first step nothing is new to save. Raises ValueError
+    where too many steps in a row were skipped, when the last good state is saved."""
     start = int(placed.whole(state).step)
-    running: tuple[int, Metrics] | None = None  # metrics that the device may still be computing
-    logged: list[dict[str, float]] = []  # since the last save
+    pending: tuple[int, Metrics] | None = None  # to be logged, and perhaps still being computed
+    rows: list[dict[str, float]] = []  # logged since the last save
     clock, counted = 0.0, start
 
     def log() -> None:
-        nonlocal running, clock, counted
-        if running is not None:
-            (step, metrics), running = running, None
-            logged.append(to_floats(metrics))
+        nonlocal pending, clock, counted
+        if pending is not None:
+            (step, metrics), pending = pending, None
+            rows.append(to_floats(metrics))
             now = time.monotonic()
-            hooks.log(step, logged[-1], batch_size * (step - counted) / (now - clock))
+            hooks.log(step, rows[-1], batch_size * (step - counted) / (now - clock))
             clock, counted = now, step
 
+    if stopped():
+        return start
     for step in range(start + placed.fused, plan.steps + 1, placed.fused):
         state, metrics = placed.step(state, placed.put([next(batches) for _ in range(placed.fused)]))
         if step == start + placed.fused:  # it is compiled now: the rate counts from here
             clock, counted = time.monotonic(), step
         log()
-        last = step == plan.steps or stopped()
+        stopping = stopped()
+        last = stopping or step == plan.steps
         if due(step, plan.log_every) or step == plan.steps:
-            running = step, metrics
-        lost = bool(logged) and diverged(logged[-1], plan.max_skipped)
+            pending = step, metrics
+        lost = bool(rows) and diverged(rows[-1], plan.max_skipped)
         if last or lost or due(step, plan.checkpoint_every) or due(step, plan.keep_every):
             log()
-            seen = logged or [to_floats(metrics)]
-            hooks.save(step, placed.whole(state), {name: mean([row[name] for row in seen]) for name in seen[-1]})
-            if diverged(seen[-1], plan.max_skipped):
+            row = to_floats(metrics)
+            hooks.save(step, placed.whole(state), means(rows or [row]))
+            if diverged(row, plan.max_skipped):
                 raise ValueError(divergence(step, plan.max_skipped))
-            logged.clear()
-        if due(step, plan.sample_every) or step == plan.steps and plan.sample_every:
+            rows.clear()
+        if not stopping and (due(step, plan.sample_every) or last and plan.sample_every):
             hooks.picture(step, placed.whole(state))
         hooks.progress(step)
         if last:
@@ -102,8 +109,10 @@ def due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of the finite values of each metric: a skipped step says nothing of a checkpoint. NaN where none is."""
+    finite = {name: [row[name] for row in rows if math.isfinite(row[name])] for name in rows[-1]}
+    return {name: sum(values) / len(values) if values else math.nan for name, values in finite.items()}
 
 
 def check_multiples(plan: Plan, fused: int) -> None:

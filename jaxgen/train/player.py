@@ -4,7 +4,9 @@ Diffusion models, VAEs, flows and autoregressive models have one player, a GAN t
 each seeing the moves before it; a loss may use any network but moves only those its player owns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +20,18 @@ from jaxgen.train import ema as moving_average
 from jaxgen.train.state import State, join, split
 
 Metrics = dict[str, Array]
+UNROLLED: ContextVar[bool | None] = ContextVar("unrolled", default=None)
+
+
+@contextmanager
+def accumulation(unrolled: bool) -> Iterator[None]:
+    """What is traced within accumulates gradients in a loop, as on an accelerator, or in an unrolled one, as on a CPU,
+    wherever it is compiled."""
+    token = UNROLLED.set(unrolled)
+    try:
+        yield
+    finally:
+        UNROLLED.reset(token)
 
 
 class Player(NamedTuple):
@@ -85,9 +99,12 @@ def training(
             keys = _example_keys(jax.random.fold_in(jax.random.fold_in(key, state.step), i), batch, axis_name)
             mean_loss = _mean_loss(on_mesh(player.loss), params, extra, state.step)
             part = {name: params[name] for name in player.owns}
-            loss, grads, aux = _accumulate(mean_loss, part, batch, keys, accumulate)
-            if axis_name is not None:
-                loss, grads, aux = jax.lax.pmean((loss, grads, aux), axis_name)
+            if axis_name is None:
+                loss, grads, aux = _accumulate(mean_loss, part, batch, keys, accumulate)
+            else:  # parameters that shard_map holds to be the same everywhere get gradients that are already summed
+                own = jax.lax.pcast(part, axis_name, to="varying")
+                shares = _accumulate(mean_loss, own, batch, keys, accumulate)
+                loss, grads, aux = jax.lax.pmean(shares, axis_name)
 
             def move(opt_state: Any, part: Any, grads: Any = grads, tx: Any = player.tx) -> tuple[Any, Any]:
                 updates, opt_state = tx.update(grads, opt_state, part)
@@ -166,5 +183,6 @@ def _accumulate(
     (loss, aux), grads = jax.eval_shape(grad, part, *jax.tree.map(lambda leaf: leaf[0], parts))
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (loss, grads, aux))
     # XLA's CPU backend runs convolutions inside a loop many times slower than outside, so there the loop is unrolled.
-    result, _ = jax.lax.scan(body, zeros, parts, unroll=k if jax.default_backend() == "cpu" else 1)
+    unrolled = jax.default_backend() == "cpu" if UNROLLED.get() is None else UNROLLED.get()
+    result, _ = jax.lax.scan(body, zeros, parts, unroll=k if unrolled else 1)
     return jax.tree.map(lambda leaf: (leaf / k).astype(leaf.dtype), result)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxgen.evaluate import features
-from jaxgen.evaluate.features import Extractor, Features, blocks, extract
+from jaxgen.evaluate.features import Extractor, Features, extract, rebatched
 
 COUNT = Extractor(
     lambda params, x: Features(x.reshape(len(x), -1)[:, :6].astype(jnp.float32) * params, x.astype(float).mean((1, 2))),
@@ -36,7 +36,7 @@ def test_no_more_is_drawn_than_a_block_needs():
             drawn.append(i)
             yield np.zeros((8, 2), np.uint8)
 
-    assert len(next(blocks(parts(), 30))) == 30
+    assert len(next(rebatched(parts(), 30))) == 30
     assert len(drawn) == 4
 
 

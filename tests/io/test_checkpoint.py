@@ -2,17 +2,23 @@
 
 import gc
 import json
-import resource
+import logging
 import shutil
-from contextlib import contextmanager
+import sys
+import warnings
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
+from disk import flip, full_disk, largest
+from test_object_store import bucket  # noqa: F401  # a fixture
 
 from jaxgen.io.checkpoint import FORMAT, abstract, checkpoints
+from jaxgen.io.location import location
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.sharding import state_sharding
 from jaxgen.train.best import highest, lowest
@@ -61,7 +67,7 @@ def test_a_sharded_state_is_restored_on_any_number_of_devices(folder, devices):
     mesh = make_mesh(fsdp=devices, devices=jax.devices()[:devices])
     expected = make_state(mesh)
     with checkpoints(folder) as saved:
-        state = saved.restore(saved.latest(), abstract(expected))
+        state = saved.restore(saved.steps()[-1], abstract(expected))
         assert saved.extra(9)["batches"] == {"next": 9}
     same(state, expected)
     weight = state.params["net"]["params"]["w"]
@@ -79,7 +85,7 @@ def test_multiples_are_kept_for_good(tmp_path):
         for step in (2, 4, 6, 8, 9):
             saved.save(step, {"w": jnp.full((2,), step)}, {})
     with checkpoints(tmp_path / "checkpoints") as saved:
-        assert saved.steps() == [4, 8, 9] and saved.latest() == 9
+        assert saved.steps() == [4, 8, 9] and saved.steps()[-1] == 9
         np.testing.assert_array_equal(saved.restore(4, abstract({"w": jnp.zeros((2,), int)}))["w"], 4)
 
 
@@ -98,7 +104,7 @@ def test_the_best_are_kept_and_the_newest_always(tmp_path, best, kept):
             for step in steps:
                 saved.save(step, {"w": jnp.full((2,), step)}, {}, {"loss": LOSSES[step]})
     with checkpoints(folder) as saved:
-        assert saved.steps() == kept and saved.latest() == 5
+        assert saved.steps() == kept and saved.steps()[-1] == 5
 
 
 def test_what_keeps_no_checkpoint_is_refused():
@@ -137,17 +143,6 @@ def test_another_format_is_one_sentence(folder, tmp_path):
         saved.extra(9)
 
 
-def flip(path):
-    """One bit in the middle of a file."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
-
-
-def largest(folder):
-    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
-
-
 def empty(path):
     path.write_bytes(b"")
 
@@ -180,7 +175,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_used(folder, tmp_path, 
         saved.restore(9, abstract(state))
     with checkpoints(copy, keep=2) as saved:
         found = saved.newest(abstract(state))
-        assert found.step == 7 == saved.latest() and found.extra["batches"] == {"next": 7}
+        assert found.step == 7 == saved.steps()[-1] and found.extra["batches"] == {"next": 7}
         same(found.state, state)
         (sentence,) = found.damaged
         assert "9 cannot be read (" in sentence and "goes on from step 7" in sentence and "9.damaged keeps" in sentence
@@ -212,17 +207,6 @@ def test_none_whole_is_one_sentence_and_nothing_is_touched(folder, tmp_path):
     assert {path.name for path in copy.iterdir()} == {"7", "9"}
 
 
-@contextmanager
-def full_disk(room):
-    """Files of this process grow to `room` bytes at most."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_is_whole(folder, tmp_path, capfd):
     """Breaks if a run that cannot write ends in tracebacks, or with a broken newest checkpoint, or goes on in vain."""
     copy = shutil.copytree(folder, tmp_path / "checkpoints")
@@ -234,12 +218,94 @@ def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_is_whole(folder, 
                 saved.check()
     assert "Traceback" not in capfd.readouterr().err
     with checkpoints(copy) as saved:
-        assert saved.latest() == 9
+        assert saved.steps()[-1] == 9
         same(saved.restore(9, abstract(state)), state)
 
 
-def test_another_network_is_one_sentence(folder):
-    """Breaks if weights of another shape are cut or padded to fit."""
-    target = {"params": {"net": {"params": {"w": jnp.zeros((32, 128)), "b": jnp.zeros((3,))}}}}
-    with checkpoints(folder) as saved, pytest.raises(ValueError, match="cannot be read"):
-        saved.restore(9, abstract(target))
+@pytest.mark.parametrize(
+    ("name", "leaf", "there"),
+    [
+        ("w", jnp.zeros((32, 128)), r"float32\[64, 128\]"),
+        ("w", jnp.zeros((64, 128), jnp.bfloat16), r"float32\[64, 128\]"),
+        ("c", jnp.zeros(3), "nothing"),
+    ],
+)
+def test_another_network_is_one_sentence(folder, tmp_path, name, leaf, there):
+    """Breaks if weights of another shape are cut or padded to fit, or a good checkpoint is called damaged since the
+    configuration is another one."""
+    copy = shutil.copytree(folder, tmp_path / "checkpoints")
+    target = abstract({"params": {"net": {"params": {name: leaf}}}})
+    with checkpoints(copy, keep=2) as saved:
+        for read in (partial(saved.restore, 9), saved.newest):
+            said = f"9 cannot be read into this model, where params/net/params/{name} is .* there it is {there};"
+            with pytest.raises(ValueError, match=said):
+                read(target)
+    assert {path.name for path in copy.iterdir()} == {"7", "9"}
+
+
+ERRORS = {
+    "permission": PermissionError(13, "Permission denied"),
+    "disk": OSError(5, "Input/output error"),
+    "memory": MemoryError("no room"),
+    "device memory": jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes."),
+    "store": ValueError('UNAVAILABLE: Error reading "d/ab": CURL error [See full TensorStore details]'),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_cannot_be_reached_is_left_as_it_is(folder, tmp_path, monkeypatch, name):
+    """Breaks if a good checkpoint loses its name, and its steps are trained again, for a moment without network, or a
+    person is told to remove it."""
+
+    def fails(*_, **__):
+        raise ERRORS[name]
+
+    copy = shutil.copytree(folder, tmp_path / "checkpoints")
+    monkeypatch.setattr(ocp.PyTreeCheckpointHandler, "restore", fails)
+    with checkpoints(copy, keep=2) as saved, pytest.raises(ValueError, match="9 cannot be reached .* stays as it is"):
+        saved.newest(abstract(make_state(make_mesh())))
+    assert {path.name for path in copy.iterdir()} == {"7", "9"}
+
+
+def test_files_that_the_system_refuses_are_left_as_they_are(folder, tmp_path):
+    """Breaks if what the storage library says of a refusal of the operating system is taken for damage."""
+    copy = shutil.copytree(folder, tmp_path / "checkpoints")
+    arrays = largest(copy / "9" / "state")
+    arrays.unlink()
+    arrays.symlink_to(arrays)  # a loop, which root may not read either
+    with checkpoints(copy, keep=2) as saved, pytest.raises(ValueError, match="9 cannot be reached .*symbolic links"):
+        saved.newest(abstract(make_state(make_mesh())))
+    assert {path.name for path in copy.iterdir()} == {"7", "9"}
+
+
+def test_a_damaged_checkpoint_in_a_bucket_is_set_aside(bucket):  # noqa: F811
+    """Breaks if a run in a bucket cannot go on past a damaged checkpoint, or not save its step again: objects have no
+    rename."""
+    folder = location("gs://bucket/run/checkpoints")
+    state = {"w": jnp.arange(4.0)}
+    with checkpoints(folder, keep=3) as saved:
+        for step in (1, 2):
+            saved.save(step, state, {})
+    files = bucket.find("/bucket/run/checkpoints/2")
+    bucket.pipe_file("/bucket/run/checkpoints/2/extra/metadata", b"{")
+    with checkpoints(folder, keep=3) as saved:
+        found = saved.newest(abstract(state))
+        assert found.step == 1 and "2.damaged keeps" in found.damaged[0]
+        saved.save(2, state, {})
+    with checkpoints(folder) as saved:
+        assert saved.steps() == [1, 2] and saved.newest(abstract(state)).step == 2
+    aside = bucket.find("/bucket/run/checkpoints/2.damaged")
+    assert [path.replace("2.damaged", "2") for path in aside] == files
+
+
+def test_the_logs_of_a_process_are_its_own_again(folder):
+    """Breaks if whoever has read a checkpoint never again sees the warnings of other libraries."""
+
+    def settings():
+        levels = [logging.getLogger(name).level for name in ("absl", "asyncio")]
+        return levels, list(warnings.filters), sys.unraisablehook
+
+    before = settings()
+    with checkpoints(folder):
+        assert settings() != before
+    assert settings() == before

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import source
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "experiments" / "launch" / "README.md"
@@ -33,6 +34,8 @@ def output(command):
 def test_the_commands_are_word_for_word(system, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(source, "digest", lambda checkout, folders: "DIGEST")
     text = (Path(__file__).parent / "golden" / f"{system}.txt").read_text()
     for case in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, expected = case.partition("\n")

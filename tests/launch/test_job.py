@@ -14,6 +14,7 @@ def test_without_a_sweep_it_is_the_command_that_was_given():
     """Flags that were dropped or reordered into another meaning would train something else."""
     (one,) = job.jobs([*TINY, "--config.train.steps=9"])
     assert one == job.Job((*TINY, "--config.train.steps=9"), "runs/x")
+    assert job.jobs([*TINY, "--distributed"]) == job.jobs(TINY)  # which each launcher says
     (two,) = job.jobs(["sample", "--workdir", "gs://bucket/run", "--num=8", "--out", "a b.png"])
     assert two == job.Job(("sample", "--num=8", "--out", "a b.png", "--workdir=gs://bucket/run"), "gs://bucket/run")
 
@@ -59,6 +60,8 @@ def test_a_whole_function_can_be_swept():
         (["info", "--config=tests/tiny.py"], "needs a work directory"),
         (["sample", "--workdir=x", "--sweep.seed=1,2"], "only a command with --config can be swept"),
         ([*TINY, "--config.data.dataset=a\nb"], "line break"),
+        ([*TINY, "--num_processes=2"], "leave it to the launcher"),
+        (["restore", "--workdir=x", "--task=inpaint"], "jaxgen restore is one process"),
     ],
 )
 def test_what_would_fail_there_is_refused_here(arguments, said):
@@ -70,7 +73,9 @@ def test_what_would_fail_there_is_refused_here(arguments, said):
 
 def test_the_launchers_do_not_load_jax():
     """Loading JAX on a TPU host takes the chips away from the run; on a laptop it takes seconds."""
-    check = "import sys, gke, local, slurm, tpu_vm, job; job.jobs(sys.argv[1:]); assert 'jax' not in sys.modules"
+    check = (
+        "import sys, gke, local, slurm, source, tpu_vm, job; job.jobs(sys.argv[1:]); assert 'jax' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", check, *TINY], check=True, env={"PYTHONPATH": "experiments/launch"})
 
 
@@ -88,6 +93,25 @@ def test_persist_backs_off_and_gives_up():
     codes, slept = iter([75, 2]), []
     assert runner.persist(lambda: next(codes), 3, 2.0, slept.append) == 2
     assert slept == [2.0]
+
+
+def test_a_life_that_lasted_begins_the_count_anew():
+    """A spot slice that is preempted every few hours would be given up after so many, though it trains."""
+    codes, times, slept = iter([75, 75, 75, 75, 0]), iter([0, 1, 10, 11, 20, 20 + runner.PROGRESS, 30, 31, 40, 41]), []
+    assert runner.persist(lambda: next(codes), 2, 2.0, slept.append, lambda: next(times)) == 0
+    assert slept == [2.0, 4.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [([0, 0], 0), ([137, 75, 2], 2), ([137, 1, 75], 1), ([137, 130], 130), ([75, 0], 75), ([137, 134], 137), ([], 0)],
+)
+def test_one_process_that_is_wrong_forbids_to_start_again(codes, code):
+    """The peers of a wrong process are killed or lose it: taken for the cause, a bug is run twenty times.
+    The rule is the same where a shell asks it."""
+    assert runner.verdict(codes) == code
+    done = subprocess.run([sys.executable, runner.__file__, *map(str, codes)], stdout=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stdout.strip() == "again") == (code, runner.retryable(code))
 
 
 def test_one_failed_point_stops_no_other():

@@ -67,8 +67,18 @@ def test_ctrl_c_lets_all_save(tmp_path):
     assert [log.read_text() for log in logs] == ["up\nsaved\n"] * 2
 
 
-def test_gpus_are_shared_out():
-    """Two processes on one GPU each hold all of its memory: the second fails."""
+def test_no_processes_are_refused(tmp_path, capsys):
+    """It would end with 0, as if it had trained."""
+    with pytest.raises(SystemExit) as end:
+        launch(tmp_path, "--processes=0")
+    assert end.value.code == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
+def test_gpus_are_shared_out(monkeypatch):
+    """Two processes on one GPU each hold all of its memory: the second fails. GPUs that the user, or Slurm, keeps from
+    this run belong to others."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     args = local.parser().parse_args(["--processes=2", "--gpus=4"])
     assert [local.devices(args, i) for i in (0, 1)] == [
         {"CUDA_VISIBLE_DEVICES": "0,1"},
@@ -76,6 +86,11 @@ def test_gpus_are_shared_out():
     ]
     with pytest.raises(ValueError, match="multiple of --processes"):
         local.devices(local.parser().parse_args(["--processes=3", "--gpus=4"]), 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3,5,GPU-7")
+    assert local.devices(args, 1) == {"CUDA_VISIBLE_DEVICES": "5,GPU-7"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
+    with pytest.raises(ValueError, match="more than CUDA_VISIBLE_DEVICES"):
+        local.devices(args, 0)
 
 
 def test_two_processes_train_and_survive_the_loss_of_one(tmp_path):

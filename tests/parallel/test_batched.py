@@ -1,5 +1,6 @@
 """If these fail, which images come out depends on the machine that draws them, or some are lost or drawn twice."""
 
+import shutil
 from functools import partial
 
 import jax
@@ -12,6 +13,7 @@ from test_two_process import two
 from jaxgen import cli
 from jaxgen.commands.model import generate, mesh_of, open_model
 from jaxgen.configuration import default, override
+from jaxgen.parallel import batched as batched_room
 from jaxgen.parallel.batched import batch_of, batched, compile_batch, streamed
 from jaxgen.parallel.collectives import collectives
 from jaxgen.parallel.mesh import make_mesh
@@ -65,10 +67,51 @@ def test_rows_are_read_when_they_are_needed():
 
     stream = streamed(noisy, first(2))(1.0, 0, read, N, 4)
     next(stream)
-    assert sorted(np.concatenate(asked)) == [*range(4)]
+    assert sorted(np.concatenate(asked)) == [*range(8)]  # these, and the batch under way
     assert sum(len(part["x"]) for part in stream) == N - 4
     rows = np.concatenate(asked)
     assert set(rows) == set(range(N)) and (rows == N - 1).sum() == 4 and max(map(len, asked)) == 2
+
+
+def test_a_batch_is_started_before_the_one_before_it_is_used(monkeypatch):
+    """Breaks if devices are idle while images are written, or two batches are under way at once, which simulated
+    devices may not survive."""
+    started = []
+    real = batched_room.compile_batch
+
+    def noted(fn, mesh):
+        compiled = real(fn, mesh)
+
+        def start(*args):
+            assert all(leaf.is_ready() for before in started for leaf in jax.tree.leaves(before))
+            started.append(compiled(*args))
+            return started[-1]
+
+        return start
+
+    monkeypatch.setattr(batched_room, "compile_batch", noted)
+    arrays = X, None, np.arange(N, dtype=np.int32)
+    ahead = []
+    for part in streamed(noisy, first(2))(1.0, 0, arrays, N, 4):
+        ahead.append(len(started))
+        np.testing.assert_array_equal(part["row"], np.arange(N)[4 * len(ahead) - 4 : 4 * len(ahead)])
+    assert ahead == [2, 3, 4, 5, 6, 6]
+    assert not list(streamed(noisy, first(2))(1.0, 0, arrays, N, 4, []))
+
+
+def test_a_mean_over_the_batch_is_of_its_copies_too():
+    """What `streamed` says of `langevin` correctors: breaks if such results come to depend on something else."""
+
+    def centred(params, keys, x):
+        return x - x.mean()
+
+    def run(n, mesh, batch_size=4):
+        return batched(centred, mesh)(0.0, 0, (X,), n, batch_size)
+
+    np.testing.assert_allclose(run(6, first(2))[4:], [4 - 4.75, 5 - 4.75])
+    np.testing.assert_allclose(run(8, first(2))[4:6], [4 - 5.5, 5 - 5.5])
+    np.testing.assert_array_equal(run(8, first(2)), run(8, first(4)))
+    np.testing.assert_allclose(run(8, make_mesh()), X[:8] - 3.5)
 
 
 def test_devices_share_the_work_and_only_gather_the_end():
@@ -136,6 +179,30 @@ def test_a_model_in_eight_parts_draws_the_same_images_on_any_devices(run):
         difference = np.abs(x - drawn["1"])
         assert x.shape == (11, 8, 8, 1) and difference.max() <= 1 and (difference > 0).mean() < 0.01, name
     assert len({x.tobytes() for x in drawn["1"]}) == 11
+
+
+APART = """
+import os, sys
+os.chdir(f"host{sys.argv[-2][-1]}")  # --process_id
+from jaxgen.cli import main
+from jaxgen.parallel import multihost
+
+multihost.check_shared.__defaults__ = (1.0,)  # seconds
+sys.exit(main())
+"""
+
+
+def test_an_evaluation_without_a_shared_work_directory_is_refused(run, tmp_path, monkeypatch):
+    """Breaks if two machines with a copy of the run each draw all samples before one finds that it sees none."""
+    for i in range(2):
+        shutil.copytree(run, tmp_path / f"host{i}" / "run")
+    monkeypatch.chdir(tmp_path)
+    words = "evaluate", "--workdir=run", "--metrics=fd", "--num=48"
+    with two(tmp_path / "logs", *words, program=("-c", APART)) as processes:
+        ended = [process.ended() for process in processes]
+    for code, _, err in ended:
+        assert code == 2 and "process 1 does not see: --workdir must be on storage" in err and "Traceback" not in err
+    assert not list(tmp_path.glob("host*/run/eval/*/*"))
 
 
 def test_two_processes_draw_the_images_of_one(run, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from jaxgen.parallel.collectives import Collective, collectives
+from jaxgen.parallel.collectives import Collective, collectives, messages
 from jaxgen.parallel.mesh import AXES, make_mesh
 
 HEADER = "HloModule jit_step, is_scheduled=true, num_partitions=8\n\n"
@@ -40,6 +40,24 @@ def program(*lines: str) -> str:
 def test_every_form_is_read(line, kind, size):
     """Tuples, layouts with tiles, the pairs of asynchronous forms, types of any width: bytes missed are time missed."""
     assert collectives(program(line)) == {kind: Collective(1, size)}
+
+
+@pytest.mark.parametrize(
+    ("said", "groups"),
+    [
+        ("replica_groups={{0,2},{1,3}}", ((0, 2), (1, 3))),
+        ("replica_groups=[2,4]<=[8]", ((0, 1, 2, 3), (4, 5, 6, 7))),
+        ("replica_groups=[4,2]<=[2,4]T(1,0)", ((0, 4), (1, 5), (2, 6), (3, 7))),
+        ("replica_groups=mesh['d'=2,'f'=4] {'f'}", ((0, 1, 2, 3), (4, 5, 6, 7))),
+        ("replica_groups=mesh['d'=2,'f'=4] {'d'}", ((0, 4), (1, 5), (2, 6), (3, 7))),
+        ("source_target_pairs={{0,1},{1,0}}", ((0, 1), (1, 0))),
+        ("replica_groups={}", (tuple(range(8)),)),
+    ],
+)
+def test_who_talks_is_read(said, groups):
+    """Breaks if what stays inside a box of GPUs is thought to cross the network, or the reverse."""
+    (message,) = messages(program(f"%a = f32[8]{{0}} all-reduce(%x), channel_id=1, {said}, to_apply=%add"))
+    assert message == ("all-reduce", 32, 1, groups)
 
 
 def test_what_only_looks_like_a_collective_is_not_counted():

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from jaxgen.parallel.mesh import make_mesh
+from jaxgen.train.best import lowest
 from jaxgen.train.loop import Hooks, Placed, Plan, check_multiples, check_resumed, fit
 from jaxgen.train.state import State
 
@@ -27,7 +29,7 @@ def counting(fused: int = 1, bad: range = range(0)) -> Placed:
             state = state_at(number, row)
         return state, {"loss": np.float32(np.nan if number in bad else number), "skipped_in_a_row": np.int32(row)}
 
-    return Placed(step, list, lambda state: state, lambda state: state, fused)
+    return Placed(step, list, lambda state: state, lambda state: state, fused, make_mesh())
 
 
 class Events(NamedTuple):
@@ -78,8 +80,39 @@ def test_fused_steps_are_the_same_steps():
 
 def test_a_signal_saves_where_it_comes():
     """Breaks if a preempted run loses steps, or goes on."""
-    reached, events = run(counting(fused=2), PLAN._replace(checkpoint_every=0), stop=2)
+    reached, events = run(counting(fused=2), PLAN._replace(checkpoint_every=0), stop=3)
     assert reached == 4 and events.saved == [(4, 4, 3)] and events.logged == [(2, 2), (4, 4)]
+
+
+def test_a_skipped_step_keeps_no_checkpoint_from_being_the_best():
+    """Breaks if one bad batch makes the mean NaN, and the best checkpoint is never kept."""
+    _, events = run(counting(bad=range(3, 4)), PLAN._replace(log_every=1))
+    assert events.saved == [(4, 4, (1 + 2 + 4) / 3), (8, 8, 6.5)]
+    assert lowest().among({step: loss for step, _, loss in events.saved}) == {4}
+    _, events = run(counting(bad=range(1, 5)), PLAN._replace(log_every=1))
+    assert np.isnan(events.saved[0][2]) and lowest().among({step: loss for step, _, loss in events.saved}) == {8}
+
+
+def test_who_is_stopped_before_the_first_step_takes_none():
+    """Breaks if a preemption while a run starts costs its grace period for the compilation of a step."""
+    assert run(counting(), PLAN._replace(sample_every=1), stop=1, start=4) == (4, ([], [], [], []))
+
+
+def test_who_is_stopped_draws_no_picture():
+    """Breaks if a run that has seconds left compiles a sampler and draws."""
+    for stop, reached in ((5, 4), (9, 8)):
+        end, events = run(counting(), PLAN._replace(sample_every=2), stop=stop)
+        assert end == reached and events.saved[-1][0] == reached
+        assert events.drawn == list(range(2, reached, 2))
+
+
+def test_a_checkpoint_between_logs_is_judged_by_its_own_step():
+    """Breaks if a run that has diverged is saved as one that goes on, since its last log was good."""
+    plan = PLAN._replace(steps=20, log_every=10, checkpoint_every=5, max_skipped=2)
+    said, events = run(counting(bad=range(4, 99)), plan)
+    assert said.startswith("stopped at step 5: ") and [save[0] for save in events.saved] == [5]
+    said, events = run(counting(bad=range(7, 99)), plan._replace(steps=8, checkpoint_every=0))
+    assert said.startswith("stopped at step 8: ") and [save[0] for save in events.saved] == [8]
 
 
 @pytest.mark.parametrize("log_every", [0, 1, 2])
