@@ -214,7 +214,8 @@ def together(args: argparse.Namespace, overrides: list[str]) -> str | None:
     """`run` as one of several processes, of which the first has something to say. One that fails ends here."""
     from jaxgen.parallel import multihost
 
-    multihost.initialize(args.coordinator, args.num_processes, args.process_id, args.timeout or SILENCE)
+    timeout = args.timeout or SILENCE
+    multihost.initialize(args.coordinator, args.num_processes, args.process_id, timeout)
     if args.command != "train":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX takes it for a notice, which only training heeds
     try:
@@ -223,7 +224,7 @@ def together(args: argparse.Namespace, overrides: list[str]) -> str | None:
         code = explain(ConnectionError(multihost.LOST) if multihost.is_loss(error) else error)
         if code is None:
             traceback.print_exc()
-        multihost.leave(code or 1)
+        multihost.leave(code or 1, timeout)
     return said if multihost.is_main() else None
 
 

@@ -3,13 +3,19 @@
 import json
 import sys
 from importlib import import_module
+from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from etils.epath import backend
 from orbax.checkpoint._src.path import gcs_utils
+from published import published
 from store import PART, Bucket, Store, serving
 
 from jaxgen.cli import main
+from jaxgen.commands.model import open_model
+from jaxgen.configuration import plain
 from jaxgen.io import atomic, writers
 from jaxgen.io.location import location
 
@@ -101,6 +107,26 @@ def test_a_growing_object_is_put_now_and_then(bucket, monkeypatch):
     for step in (1, 2, 3):
         writer.scalars(step, {"loss": 1.0})
         assert steps(bucket)[-1] == step
+
+
+def test_a_published_checkpoint_is_converted_into_a_bucket(bucket, tmp_path, golden):
+    """A bucket has no rename: its config.json comes last, or half a model would pass for a work directory."""
+    config, _ = published(golden("net_ncsnpp_skip_cat"))
+    config.data.dataset, config.ema.name = str(tmp_path / "pictures"), "warm"
+    file = tmp_path / "config.py"
+    file.write_text(
+        f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({plain(config)!r})\n"
+    )
+    source = Path(__file__).parent / "golden" / "checkpoints" / "ncsnpp_skip_cat.pth"
+    command = ["convert", "--from=score_sde", f"--checkpoint={source}", f"--config={file}"]
+    assert main([*command, "--workdir=gs://bucket/run"]) == main([*command, f"--workdir={tmp_path / 'run'}"]) == 0
+    assert bucket.cat_file("/bucket/run/config.json") == (tmp_path / "run" / "config.json").read_bytes()
+    restored = [
+        np.asarray(jax.tree.leaves(open_model(location(root)).params)[0])
+        for root in ("gs://bucket/run", tmp_path / "run")
+    ]
+    assert np.array_equal(*restored)
+    assert list(Store.store)[-1] == "/bucket/run/config.json"
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):

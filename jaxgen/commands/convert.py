@@ -95,4 +95,4 @@ def publish(run: Run, state: State) -> None:
 
 def save(run: Run, state: State) -> None:
     with checkpoints(run.checkpoints, keep=1) as saved:
-        saved.save(int(state.step), state, {"config": plain(run.config)})
+        saved.save(int(state.step), jax.device_put(state), {"config": plain(run.config)})

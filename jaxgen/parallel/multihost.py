@@ -172,14 +172,14 @@ def is_loss(error: BaseException) -> bool:
     return failed or before is not None and is_loss(before)
 
 
-def leave(code: int) -> NoReturn:
+def leave(code: int, timeout: int) -> NoReturn:
     """End a process that failed with `code`: when all have failed, which they mostly do for the same reason and which
-    the first to go would abort, or after GRACE seconds, since the others may wait for it. Process 0, without which no
-    other runs, goes last."""
+    the first to go would abort, or after GRACE seconds or half the `timeout` of `initialize`, since the others may wait
+    for it. Process 0, without which no other runs, goes last."""
     sys.stdout.flush()
     sys.stderr.flush()
     if code != os.EX_TEMPFAIL:
-        patience = GRACE + 3 * is_main()
+        patience = min(GRACE, timeout / 2) + min(3, timeout / 4) * is_main()
         together = threading.Thread(target=jax.distributed.shutdown, daemon=True)  # waits for all
         together.start()
         together.join(patience)
