@@ -27,7 +27,9 @@ from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.sharding import state_sharding
 from jaxgen.recipes import build
 
-TIMEOUT = 10  # seconds of silence after which a process is lost
+TIMEOUT = 20  # seconds of silence after which a process is lost, where one is
+GLOO = re.compile(r"\[Gloo\] Rank | is connected to | peer ranks\. |Expected number of connected peer ranks is : ")
+PATIENCE = 120  # and where none is, which a busy machine may not pretend
 LONG = 240  # seconds that nothing here takes, however busy the machine is
 ENDLESS = "--config.train.steps=1000000"
 SHARDED = "--config.model.width=64", "--config.parallel.fsdp=8"  # kernels in eight parts, four on each process
@@ -81,7 +83,8 @@ class Process(NamedTuple):
         """(exit code, standard output, standard error) once it has ended."""
         code = self.popen.wait(LONG)
         out, err = (self.log.with_suffix(kind).read_text() for kind in (".out", ".err"))
-        return code, "".join(line for line in out.splitlines(True) if not line.startswith("[Gloo]")), err
+        said = [line for line in GLOO.sub("", out).splitlines(True) if re.search("[A-Za-z]", line)]
+        return code, "".join(said), err
 
 
 def free_port() -> int:
@@ -91,7 +94,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def two(folder: Path, *words: str, program: tuple[str, ...] = ("-m", "jaxgen")):
+def two(folder: Path, *words: str, program: tuple[str, ...] = ("-m", "jaxgen"), timeout: int = PATIENCE):
     """Both processes of one command, which are killed in the end, come what may."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +106,7 @@ def two(folder: Path, *words: str, program: tuple[str, ...] = ("-m", "jaxgen")):
                 "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
                 "ROWS": str(log.with_suffix(".rows")),
             }
-            joined = f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={i}", f"--timeout={TIMEOUT}"
+            joined = f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={i}", f"--timeout={timeout}"
             with open(log.with_suffix(".out"), "w") as out, open(log.with_suffix(".err"), "w") as err:
                 command = [sys.executable, *program, *words, *joined]
                 popen = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
@@ -147,7 +150,7 @@ class Story(NamedTuple):
 def story(tmp_path_factory) -> Story:
     folder = tmp_path_factory.mktemp("two")
     run = folder / "run"
-    with two(folder / "killed", *train(run, ENDLESS), program=("-c", NOTING)) as processes:
+    with two(folder / "killed", *train(run, ENDLESS), program=("-c", NOTING), timeout=TIMEOUT) as processes:
         wait_for(lambda: (run / "checkpoints" / "2").is_dir() and 3 in steps(run), processes)
         processes[1].popen.kill()
         killed = time.monotonic()
