@@ -12,6 +12,7 @@ import gke
 import job
 import pytest
 import runner
+import slices
 import slurm
 import source
 import tpu_vm
@@ -252,6 +253,7 @@ def cloud(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setattr(tpu_vm, "POLL", 0.01)
+    monkeypatch.setattr(slices, "POLL", 0.01)
 
     def prepare(*scripts, states=("ACTIVE",)):
         for i, script in enumerate(scripts):
@@ -336,7 +338,7 @@ def test_a_preempted_slice_is_replaced(cloud):
 def test_a_slice_is_asked_for_again_as_it_was(found, tier):
     """Each tier has its own price, and its own quota."""
     args = tpu_vm.parser().parse_args([*RUN])
-    asked = tpu_vm.like({**found, "tpu": {"nodeSpec": [{"node": SLICE}]}}, args)
+    asked = slices.like({**found, "tpu": {"nodeSpec": [{"node": SLICE}]}}, args)
     assert asked[3:] == [*tier, "--service-account=robot@p"]
 
 
@@ -367,7 +369,7 @@ def test_create_waits_through_failures_of_gcloud(cloud, capfd):
     assert tpu_vm.main([*CREATE, "--spot"]) == 0
     cloud(states=["WAITING_FOR_RESOURCES", "ERROR"])
     assert tpu_vm.main([*CREATE, "--spot"]) == 2
-    assert cloud.verbs().count("describe") == 4 + 1 + tpu_vm.PATIENCE
+    assert cloud.verbs().count("describe") == 4 + 1 + slices.PATIENCE
     assert "still arrive" in (said := capfd.readouterr().err)
     assert "tpu_vm.py delete --name=slice --zone=z" in said
     cloud(states=[""])
