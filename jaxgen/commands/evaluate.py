@@ -96,8 +96,8 @@ def quality(
 ) -> tuple[list[Result], list[Picture]]:
     """Figures and pictures of the samples, which are drawn onto the disk and read from there."""
     num = len(samples)
-    share(samples)
     measured = measurement(model, chosen, network) if {*chosen} & {*INCEPTION} else None
+    share(samples)
     draw(model, seed, labels, samples)
     first = samples[:SHOWN]
     pictures = [Picture("Samples", tiles(model, first), f"The first {len(first)} of {num}, seed {seed}.")]

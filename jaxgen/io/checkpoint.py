@@ -223,7 +223,7 @@ def checkpoints(
     metrics: dict[int, dict[str, float]] = {}
     with quiet():
         where = folder if is_remote(folder) else folder.absolute()
-        saved = Checkpoints(folder, manager(where, keep, every, best, metrics), metrics)
+        saved = Checkpoints(where, manager(where, keep, every, best, metrics), metrics)
         for step in saved.steps() if best else ():
             try:
                 metrics[step] = saved.extra(step)["metrics"]
