@@ -156,8 +156,6 @@ def story(tmp_path_factory) -> Story:
         killed = time.monotonic()
         survivor = processes[0].ended()
         seconds = time.monotonic() - killed
-    with checkpoints(run / "checkpoints") as saved:
-        begun = saved.steps()[-1]
     with two(folder / "stopped", *train(run, ENDLESS, "--config.train.checkpoint_every=0")) as processes:
         wait_for(lambda: "%" in (folder / "stopped" / "process0.err").read_text(), processes)
         processes[1].popen.send_signal(signal.SIGTERM)
