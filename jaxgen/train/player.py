@@ -121,23 +121,27 @@ def training(
             norm = optax.global_norm(grads)
             finite &= jnp.isfinite(loss) & jnp.isfinite(norm)
             metrics |= {**aux.metrics, f"loss{suffix}": loss, f"grad_norm{suffix}": norm}
-        average = None if ema is None else moving_average.update(ema(state.step + 1), state.ema, params)
-        new = State(state.step + 1, params, extra, tuple(opt), average, state.skipped)
-        if not max_skipped:
-            return new, metrics
-        new = _unless_skipped(finite, new, state, max_skipped)
-        return new, metrics | {"skipped": new.skipped[0], "skipped_in_a_row": new.skipped[1]}
+        decay = None if ema is None else ema(state.step + 1)
+        new = State(state.step + 1, params, extra, tuple(opt), state.ema, state.skipped)
+        if max_skipped:
+            new, moved = _unless_skipped(finite, new, state, max_skipped)
+            decay = None if decay is None else jnp.where(moved, decay, 1)  # the average of what is kept: one pass fewer
+            metrics |= {"skipped": new.skipped[0], "skipped_in_a_row": new.skipped[1]}
+        average = None if decay is None else moving_average.update(decay, state.ema, new.params)
+        return new._replace(ema=average), metrics
 
     return Training(init, step, start)
 
 
-def _unless_skipped(finite: Array, new: State, old: State, max_skipped: int) -> State:
-    """The new state where the step was `finite`, and the old one otherwise and ever after `max_skipped` in a row."""
+def _unless_skipped(finite: Array, new: State, old: State, max_skipped: int) -> tuple[State, Array]:
+    """The new state where the step was `finite`, and the old one otherwise and ever after `max_skipped` in a row; and
+    which it is."""
     total, row = old.skipped
     stopped = row >= max_skipped
     counts = jnp.stack([total + ~finite, jnp.where(finite, 0, row + 1)])
-    kept = jax.tree.map(partial(jnp.where, finite & ~stopped), new, old)
-    return kept._replace(step=new.step, skipped=jnp.where(stopped, old.skipped, counts))
+    moved = finite & ~stopped
+    kept = jax.tree.map(partial(jnp.where, moved), new._replace(ema=None), old._replace(ema=None))
+    return kept._replace(step=new.step, skipped=jnp.where(stopped, old.skipped, counts)), moved
 
 
 def _example_keys(key: Array, batch: Batch, axis_name: str | None) -> Array:
