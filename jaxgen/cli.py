@@ -10,8 +10,9 @@ from dis import opmap
 from pathlib import Path
 from typing import NoReturn
 
-from jaxgen.configuration import SEEDS, load
+from jaxgen.configuration import load
 from jaxgen.io.location import location
+from jaxgen.schema import SEEDS
 
 SEVERAL = "distributed", "coordinator", "num_processes", "process_id"  # a flag that is given makes one of several
 SILENCE = 100  # seconds after which one of them is lost

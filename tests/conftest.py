@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
@@ -44,3 +45,23 @@ def golden():
             return dict(data)
 
     return load
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """gs:// is in memory: for etils by fsspec, for TensorStore (the arrays of a checkpoint) by a server."""
+    from etils.epath import backend
+    from orbax.checkpoint._src.path import gcs_utils
+    from store import Bucket, Store, serving
+
+    monkeypatch.setattr(Store, "store", {})
+    monkeypatch.setattr(Store, "pseudo_dirs", [""])
+    monkeypatch.setattr(gcs_utils, "get_bucket", lambda name: Bucket())
+    for name in ("gcs", "gs"):
+        monkeypatch.setitem(import_module("fsspec.registry")._registry, name, Store)
+    backend.fsspec_backend._get_filesystem.cache_clear()
+    monkeypatch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "none")  # TensorStore looks for no credentials
+    with serving() as address:
+        monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", address)
+        yield Store()
+    backend.fsspec_backend._get_filesystem.cache_clear()

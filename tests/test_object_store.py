@@ -2,16 +2,13 @@
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from etils.epath import backend
-from orbax.checkpoint._src.path import gcs_utils
 from published import published
-from store import PART, Bucket, Store, serving
+from store import PART, Store
 
 from jaxgen.cli import main
 from jaxgen.commands.model import open_model
@@ -20,22 +17,6 @@ from jaxgen.io import atomic, writers
 from jaxgen.io.location import location
 
 TRAIN = ["train", "--config=tests/tiny.py", "--workdir=gs://bucket/run"]
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    """gs:// is in memory: for etils by fsspec, for TensorStore (the arrays of a checkpoint) by a server."""
-    monkeypatch.setattr(Store, "store", {})
-    monkeypatch.setattr(Store, "pseudo_dirs", [""])
-    monkeypatch.setattr(gcs_utils, "get_bucket", lambda name: Bucket())
-    for name in ("gcs", "gs"):
-        monkeypatch.setitem(import_module("fsspec.registry")._registry, name, Store)
-    backend.fsspec_backend._get_filesystem.cache_clear()
-    monkeypatch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "none")  # TensorStore looks for no credentials
-    with serving() as address:
-        monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", address)
-        yield Store()
-    backend.fsspec_backend._get_filesystem.cache_clear()
 
 
 def steps(store):

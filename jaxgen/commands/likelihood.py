@@ -85,7 +85,7 @@ def measured(
                 share(rows)
                 images = partial(images_of, source, config.data.conditional, k)
                 compute = partial(stream, model.params, seed, images, n, config.sampling.batch_size)
-                complete(rows, compute, partial(told, show, k * n))
+                complete(rows, compute, partial(advance, show, k * n))
                 logp += np.concatenate([*rows])
                 used.append(rows)
         value, error = mean_and_error(bits_per_dim(logp / count, math.prod(source.spec.shape)))
@@ -93,7 +93,7 @@ def measured(
     return found, used
 
 
-def told(show: Progress, before: int, done: int) -> None:
+def advance(show: Progress, before: int, done: int) -> None:
     show.update(before + done)
 
 

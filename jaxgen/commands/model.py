@@ -18,7 +18,7 @@ from jaxgen.data import Source, Spec
 from jaxgen.guidance import classifier, unconditional
 from jaxgen.io.checkpoint import Checkpoints, checkpoints
 from jaxgen.io.progress import progress
-from jaxgen.parallel.batched import streamed
+from jaxgen.parallel.batched import batched, streamed
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.multihost import main_first
 from jaxgen.parallel.sharding import state_sharding
@@ -68,7 +68,6 @@ def open_model(
     mesh = mesh_of(run.config.parallel) if mesh is None else mesh
     with checkpoints(run.checkpoints) as saved:
         step = choose(saved, step)
-        saved.extra(step)
         state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
         wanted = {"params" if state.ema is None else "ema": state.ema or state.params}
         wanted |= {"extra": state.extra} if state.extra else {}
@@ -160,7 +159,8 @@ def generate(model: Model, num: int, seed: int, labels: np.ndarray | None) -> np
     """`num` images in integer levels, [num, H, W, C], see `integers`. Image i depends on the seed, i and its label
     alone, except with `langevin` correctors whose norm is the mean of their batch: see `streamed`."""
     with progress(num, unit="image") as show:
-        return np.concatenate([*counted(generated(model, num, seed, labels), show.update)])
+        draw, size = batched(sampler_of(model.recipe), model.mesh), model.run.config.sampling.batch_size
+        return integers(draw(model.params, seed, (labels,), num, size, show.update), model.run.spec.levels)
 
 
 def generated(
@@ -171,14 +171,6 @@ def generated(
     stream = streamed(sampler_of(model.recipe), model.mesh)
     drawn = stream(model.params, seed, (labels,), num, model.run.config.sampling.batch_size, parts)
     return (integers(x, model.run.spec.levels) for x in drawn)
-
-
-def counted(parts: Iterable[np.ndarray], done: Callable[[int], None], count: int = 0) -> Iterator[np.ndarray]:
-    """`parts`; `done` hears how many rows have come, from `count` on."""
-    for part in parts:
-        count += len(part)
-        done(count)
-        yield part
 
 
 def integers(x: np.ndarray, levels: int) -> np.ndarray:

@@ -50,7 +50,7 @@ def open_prepared(
             raise ValueError(f"expected examples in {split!r} of {name}, got an empty slice: widen it")
         try:
             records = builder.as_data_source(split)
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # of tfds, for records that only TensorFlow reads
             raise ValueError(
                 f"expected array_record files in {folder}, got another format that needs TensorFlow: "
                 "prepare the set in another data_dir"

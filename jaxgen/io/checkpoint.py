@@ -22,7 +22,7 @@ from etils import epath
 import jaxgen
 from jaxgen.io import fingerprint
 from jaxgen.io.location import is_remote
-from jaxgen.io.storage import Manager, is_damage, manager, quiet, told
+from jaxgen.io.storage import Manager, is_damage, manager, quiet, reason_of
 from jaxgen.parallel import multihost
 from jaxgen.train.best import Best
 
@@ -190,7 +190,7 @@ class Checkpoints:
         except Damaged as damage:
             error = damage
         except Exception as failed:
-            error = (Damaged if is_damage(failed) else Unreachable)(path, told(failed))
+            error = (Damaged if is_damage(failed) else Unreachable)(path, reason_of(failed))
         kinds = Unreachable, Damaged
         failures = multihost.agree([isinstance(error, kind) for kind in kinds])
         for kind, processes in zip(kinds, failures.T, strict=True):
@@ -209,7 +209,7 @@ class Checkpoints:
             step = self.manager.latest_step()
             whole = f"that of step {step} is whole, and" if step is not None else "there is none before it;"
             raise ValueError(
-                f"a checkpoint cannot be written in {self.folder} ({told(error)}): make room there or make it "
+                f"a checkpoint cannot be written in {self.folder} ({reason_of(error)}): make room there or make it "
                 f"writable; {whole} the same command goes on."
             ) from error
 

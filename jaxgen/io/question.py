@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from flax.traverse_util import flatten_dict
 
 
 def document(question: Mapping[str, Any]) -> bytes:
@@ -27,17 +29,8 @@ def digest(question: Mapping[str, Any]) -> str:
 
 def change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first thing that is another, "sampling.steps=4, now 5"."""
-    before, now = dict(leaves(old)), dict(leaves(new))
+    before, now = (flatten_dict(dict(question), sep=".") for question in (old, new))
     for key in {**now, **before}:
         if before.get(key) != now.get(key):
             return f"{key}={before.get(key)}, now {now.get(key)}"
     return "the same question"
-
-
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """("a.b", value) of every leaf of nested dicts."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -92,7 +92,7 @@ class Rows:
         except FileNotFoundError as error:
             gone = f"{self.path(part)} is gone, as when the same command ran twice at once and one was done"
             raise ValueError(f"{gone}: {again} if its result is not there.") from error
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:  # of a flipped bit
             raise ValueError(f"{self.path(part)} is damaged: {again}, it is made anew.") from error
         if len(rows) != self.length(part):
             raise ValueError(f"{self.path(part)} is damaged, it holds {len(rows)} rows: {again}, it is made anew.")

@@ -115,10 +115,10 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, CONTENT) and not ACCESS.search(str(error))
 
 
-def told(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The reason of an error of the storage library: that of the operating system, where it has one."""
     if error.__cause__ is not None:
-        return told(error.__cause__)
+        return reason_of(error.__cause__)
     text = " ".join(str(error).split()).partition(" See full TensorStore")[0]
     system = re.search(r"([^:]+) \[os_error_code", text)
     return system[1].strip() if system else f"{type(error).__name__}: {text[:200]}"

@@ -23,6 +23,7 @@ from jax.experimental import multihost_utils
 from numpy.typing import ArrayLike
 
 GRACE = 30  # seconds for which one that fails waits for the others to fail too
+HELD: list[Any] = []  # what C calls when the process aborts, which Python would free
 LOST = (
     "another process was lost, or the runtime failed as said above: start all processes again, they go on from the "
     "last checkpoint."
@@ -198,5 +199,5 @@ def say_if_aborted(sentence: str) -> None:
         os.write(2, f"jaxgen: {sentence}\n".encode())
         os._exit(os.EX_TEMPFAIL)
 
-    say_if_aborted.handler = handler  # type: ignore[attr-defined]  # C holds no reference
+    HELD[:] = [handler]
     ctypes.CDLL(None).signal(signal.SIGABRT, handler)

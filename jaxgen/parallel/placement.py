@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jaxgen.parallel.fused import looped, scanned
@@ -40,8 +41,7 @@ def place(training: Training, seed: int, batch: Any, parallel: ConfigDict) -> tu
                 f"{parallel.fsdp}, parallel.rules {tuple(parallel.rules)} and the processes {jax.process_count()}: "
                 "use parallel.mapping=jit."
             )
-        put, spread = same, replicate
-        whole = lambda state: jax.device_put(unreplicate(state), replicated(mesh))  # noqa: E731
+        put, whole, spread = same, partial(unreplicated, mesh), replicate
         key = jax.random.key(seed)
         state, step = pmap_training(stepping, key, batch)
     else:
@@ -68,6 +68,11 @@ def check_batch(size: int, devices: int, accumulate: int) -> None:
             f"a batch of {size} is {size // devices} on each of {devices} devices, which cannot be accumulated in "
             f"{accumulate} equal parts: take {hint} or another parallel.accumulate."
         )
+
+
+def unreplicated(mesh: Mesh, state: State) -> State:
+    """The state as the first device holds it, on the mesh."""
+    return jax.device_put(unreplicate(state), replicated(mesh))
 
 
 def same(tree: Any) -> Any:

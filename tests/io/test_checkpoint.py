@@ -15,7 +15,6 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 from disk import flip, full_disk, largest
-from test_object_store import bucket  # noqa: F401  # a fixture
 
 from jaxgen.io.checkpoint import FORMAT, abstract, checkpoints
 from jaxgen.io.location import location
@@ -278,7 +277,7 @@ def test_files_that_the_system_refuses_are_left_as_they_are(folder, tmp_path):
     assert {path.name for path in copy.iterdir()} == {"7", "9"}
 
 
-def test_a_damaged_checkpoint_in_a_bucket_is_set_aside(bucket):  # noqa: F811
+def test_a_damaged_checkpoint_in_a_bucket_is_set_aside(bucket):
     """Breaks if a run in a bucket cannot go on past a damaged checkpoint, or not save its step again: objects have no
     rename."""
     folder = location("gs://bucket/run/checkpoints")

@@ -49,7 +49,10 @@ def run(placed, plan, stop=None, start=0):
         events.shown.append,
     )
     asked = count(1)
-    stopped = lambda: stop is not None and next(asked) >= stop  # noqa: E731
+
+    def stopped():
+        return stop is not None and next(asked) >= stop
+
     try:
         return fit(placed, state_at(start), count(), plan, hooks, 16, stopped), events
     except ValueError as error:
