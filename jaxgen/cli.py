@@ -1,4 +1,5 @@
-"""The command line: jaxgen train | sample | restore | evaluate | likelihood | convert | info."""
+"""The command line: jaxgen train | sample | restore | reconstruct | interpolate | evaluate | likelihood | convert |
+info."""
 
 import argparse
 import os
@@ -118,9 +119,26 @@ def parser() -> argparse.ArgumentParser:
     restore.add_argument("--label", help="class or classes that a conditional model is told; default: the images' own")
     restore.add_argument("--out", default="restored.png", help="a .png: a row an image, given, seen and restored")
 
+    reconstruct = command("reconstruct", "Show images beside what a model with an encoder makes of them.")
+    trained(reconstruct)
+    reconstruct.add_argument("--split", help="default: the configured test split")
+    reconstruct.add_argument("--num", type=whole(1), default=32, help="how many (default 32)")
+    reconstruct.add_argument("--seed", type=whole(*SEEDS), default=0)
+    reconstruct.add_argument("--out", default="reconstructions.png", help="a .png: pairs, the given image left")
+
+    interpolate = command("interpolate", "Show the way from one image to another through the latent variables.")
+    trained(interpolate)
+    interpolate.add_argument("--num", type=whole(1), default=8, help="rows (default 8)")
+    interpolate.add_argument("--frames", type=whole(2), default=9, help="images a row (default 9)")
+    interpolate.add_argument("--seed", type=whole(*SEEDS), default=0)
+    interpolate.add_argument("--label", help="class or classes, by number or name: 3 or 3,5; default: all in turn")
+    interpolate.add_argument("--out", default="interpolations.png", help="a .png: a row each")
+
     evaluate = command("evaluate", "Measure a trained model; writes eval/STEP/report.html and metrics.json.")
     trained(evaluate)
-    evaluate.add_argument("--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, fid, is, bpd (default fd,prdc,nn)")
+    evaluate.add_argument(
+        "--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, fid, is, bpd, reconstruction (default fd,prdc,nn)"
+    )
     evaluate.add_argument("--num", type=whole(2), default=1000, help="samples (default 1000)")
     sampling(evaluate)
     judged(evaluate)
@@ -193,6 +211,14 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
 
         problem = Problem(args.task, args.mask, args.factor, args.std)
         return restore(model, problem, args.method, args.weight, args.images, args.num, args.seed, args.label, args.out)
+    if args.command == "reconstruct":
+        from jaxgen.commands.latent import reconstruct
+
+        return reconstruct(model, args.split, args.num, args.seed, args.out)
+    if args.command == "interpolate":
+        from jaxgen.commands.latent import interpolate
+
+        return interpolate(model, args.num, args.frames, args.seed, args.label, args.out)
     if args.command == "evaluate":
         from jaxgen.commands.evaluate import evaluate
         from jaxgen.commands.inception import Network

@@ -66,8 +66,13 @@ def broken(path: Path, error: Exception) -> ValueError:
 def complete(config: ConfigDict) -> ConfigDict:
     """`config` checked against `default()`, with the keys it lacks filled in; locked."""
     config.unlock()
-    fill(config, default(), "")
+    fill(config, schema_of(config), "")
     return config.lock()
+
+
+def schema_of(config: ConfigDict) -> ConfigDict:
+    """The default configuration of the family that `config` names."""
+    return default(expect("config.family", str, config.get("family", "diffusion")))
 
 
 def fill(config: ConfigDict, defaults: ConfigDict, prefix: str) -> None:
@@ -116,18 +121,22 @@ def override(config: ConfigDict, overrides: Iterable[str]) -> ConfigDict:
                     del section[key]  # an argument may change its type; the function says which it takes
                 section[key] = value if key == "name" else literal(value)
             else:
-                section[key] = expect(f"config.{path}", annotation(default_of(path)), literal(value, type(old) is str))
+                kind = annotation(default_of(path, config))
+                section[key] = expect(f"config.{path}", kind, literal(value, type(old) is str))
+    if set(config) != set(schema_of(config)):
+        raise ValueError(f"config.family={config.family} has other sections than its file sets: take a file of it.")
     values = dict(leaves(config))
     for path, least in AT_LEAST.items():
-        if values[path] < least:
+        if values.get(path, least) < least:
             raise ValueError(f"config.{path} must be at least {least}, got {values[path]}.")
     if not SEEDS[0] <= config.seed <= SEEDS[1]:
         raise ValueError(f"config.seed must be in {SEEDS[0]} .. {SEEDS[1]}, got {config.seed}.")
     return config
 
 
-def default_of(path: str) -> Any:
-    value = default()
+def default_of(path: str, config: ConfigDict) -> Any:
+    """What the key `path` is in a configuration of the same family."""
+    value = schema_of(config)
     for part in path.split("."):
         value = value[part]
     return value
@@ -156,6 +165,16 @@ def plain(config: ConfigDict) -> dict[str, Any]:
         key: plain(value) if isinstance(value, ConfigDict) else list(value) if isinstance(value, tuple) else value
         for key, value in config.items()
     }
+
+
+def written(section: ConfigDict) -> str:
+    """A call as one would write it."""
+    arguments = ", ".join(
+        f"{key}={written(value) if isinstance(value, ConfigDict) else value}"
+        for key, value in section.items()
+        if key != "name"
+    )
+    return f"{section.name}({arguments})"
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[tuple[str, Any, Any]]:

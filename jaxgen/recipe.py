@@ -1,6 +1,6 @@
 """What the command line needs of a model of any family: pure functions of parameters and arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jax import Array
@@ -23,10 +23,18 @@ class Recipe(NamedTuple):
     log_prob:   (params, keys [B], x [B, H, W, C] levels, cond) -> [B] nats, an unbiased estimate of a lower bound on
                 log P(x) through a density; or None.
     bound:      the same through the variational bound on the integers themselves; or None.
+    importance: the same through the importance-weighted bound, which is tighter; or None.
     evaluations: how often sampling calls the network for an image, or None where the solver chooses.
     enter:      (keys [B], x [B, H, W, C] levels) -> model space [B, H, W, C], as training sees it.
     denoiser:   params -> `Denoiser` in model space, what samplers, guidance and inverse problems take.
     classifier: params -> `Classifier` of noisy images in model space.
+    latent:     (params, keys [B], cond) -> latent variables drawn from their prior, a pytree with a leading axis B.
+    encode:     (params, keys [B], x [B, H, W, C] levels, cond) -> latent variables of these images.
+    decode:     (params, latent variables, keys [B] or None, cond) -> images [B, H, W, C], as `sample` gives them.
+    codes:      (params, keys [B], x [B, H, W, C] levels, cond) -> the indices of these images, a tuple of int32 [B, ...],
+                one for each of `codebooks`, which says how many codes they have.
+    prepare:    (params, key) -> params, with what is measured once before sampling.
+    about:      what the model is, a line each, by what the line is about.
     """
 
     training: Training
@@ -37,4 +45,12 @@ class Recipe(NamedTuple):
     evaluations: int | None = None
     enter: Callable[[Array, Array], Array] | None = None
     denoiser: Callable[[Params], Denoiser] | None = None
+    importance: Callable[[Params, Array, Array, Any], Array] | None = None
     classifier: Callable[[Params], Classifier] | None = None
+    latent: Callable[[Params, Array, Any], Any] | None = None
+    encode: Callable[[Params, Array, Array, Any], Any] | None = None
+    decode: Callable[[Params, Any, Array | None, Any], Array] | None = None
+    codes: Callable[[Params, Array, Array, Any], tuple[Array, ...]] | None = None
+    codebooks: tuple[int, ...] = ()
+    prepare: Callable[[Params, Array], Params] | None = None
+    about: Mapping[str, str] = {}

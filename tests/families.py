@@ -13,11 +13,11 @@ import optax
 from jax import Array
 
 from jaxgen.denoiser import quarter_log_sigma
-from jaxgen.losses.algebra import Aux, Loss, add, draw, named, scale
+from jaxgen.losses.algebra import Aux, Loss, add, draw, every, named, scale
 from jaxgen.losses.denoising import denoising
 from jaxgen.prediction import V
 from jaxgen.sde import vp
-from jaxgen.train.player import Player
+from jaxgen.train.player import Lazy, Player
 
 PROCESS = vp(t0=1e-3)
 LATENT, MIXTURES = 2, 6
@@ -134,6 +134,26 @@ def gan(tx: optax.GradientTransformation, width: int = 64, gamma: float = 0.3) -
 
     judge: Loss = add(critic_loss, scale(gamma, named("r1", r1)))
     return Family(init, (Player(("critic",), judge, tx), Player(("generator",), generator_loss, tx)))
+
+
+def lazy_gan(tx: optax.GradientTransformation, width: int = 64) -> Family:
+    """The same where the generator moves at every second step, R1 has a move of its own, a penalty in the critic's loss
+    is due at every third, and a running mean of the logits belongs to no network."""
+
+    def init(key: Array, batch: Any) -> dict[str, Any]:
+        return {**gan(tx, width).init(key, batch), "running": {"params": {}, "state": {"mean": jnp.zeros(())}}}
+
+    def centred(params: Any, batch: Any, keys: Array) -> tuple[Array, Aux]:
+        logits = critic(params, batch["x"])
+        mean = params["running"]["state"]["mean"]
+        return jnp.square(logits - mean), Aux({}, {"running": {"state": {"mean": 0.9 * mean + 0.1 * logits.mean()}}})
+
+    judge = add(critic_loss, every(3, named("centred", scale(lambda p, b, k: critic(p, b["x"]) ** 2, centred))))
+    players = (
+        Player(("critic", "running"), judge, tx, lazy=Lazy(named("r1", r1), 2)),
+        Player(("generator",), generator_loss, tx, every=2),
+    )
+    return Family(init, players)
 
 
 # RealNVP: affine couplings that alternate which coordinate they move.

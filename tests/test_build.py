@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgen.commands.latent import reconstruction_of
 from jaxgen.commands.train import augmentations
 from jaxgen.configuration import call, default, load, override
+from jaxgen.data import describe
 from jaxgen.data import load as load_data
 from jaxgen.data.transforms import dequantize, nearest
 from jaxgen.losses.denoising import denoising, total
@@ -21,16 +23,18 @@ from jaxgen.prediction import EPS
 from jaxgen.recipes import Statistics, build, measure, names
 from jaxgen.recipes.names import invoke
 from jaxgen.recipes.space import model_space
+from jaxgen.train.player import measured
 from jaxgen.train.state import averaged
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 PUBLISHED = json.loads((Path(__file__).parent / "golden" / "score_sde_configs.json").read_text())["runs"]
-EVERY = [  # whose data are here; tests/test_published_configs.py has the others
+EVERY = [  # but those of score_sde, which tests/test_published_configs.py has
     path
     for path in (str(path.relative_to(CONFIGS)) for path in sorted(CONFIGS.rglob("*.py")))
     if path.removesuffix(".py") not in PUBLISHED
 ]
-DIGITS = [path for path in EVERY if re.fullmatch(r"(?!classifier/).*/digits\w*\.py", path)]  # that draw images
+DIGITS = [path for path in EVERY if re.fullmatch(r".*/digits\w*\.py", path)]
+DIFFUSION = [path for path in DIGITS if load(CONFIGS / path).family == "diffusion"]
 MLP = ["model=mlp", "model.width=16", "model.blocks=1"]
 UNET = ["model=unet", "model.channels=8", "model.blocks=1", "model.attention=()"]
 
@@ -52,21 +56,27 @@ def test_every_configuration_fits_its_data(path):
     """Breaks if a name, an argument or a shape in a configuration does not fit: the whole network is traced, trained
     and sampled from."""
     config = load(CONFIGS / path)
-    source = load_data(config.data.dataset)
-    recipe = build(config, source.spec, Statistics(np.zeros(source.spec.shape, np.float32), 0.5))
-    columns = ("x", "label") if config.data.conditional else ("x",)
-    batch = {name: source.records[:4][name] for name in columns}
+    section = config.data
+    spec = describe(section.dataset, section.split, section.data_dir, section.image_size, section.center_crop)
+    recipe = build(config, spec, Statistics(np.zeros(spec.shape, np.float32), 0.5))
+    n = min(config.train.batch_size, 64)
+    batch = {"x": np.zeros((n, *spec.shape), np.uint8), "label": np.zeros(n, np.int32)}
+    batch = batch if config.data.conditional else {"x": batch["x"]}
     state = jax.eval_shape(recipe.training.init, jax.random.key(0), batch)
     after, metrics = jax.eval_shape(recipe.training.step, state, batch, jax.random.key(0))
-    assert jax.tree.structure(after) == jax.tree.structure(state) and metrics["loss"].shape == ()
-    if recipe.sample is None:
-        assert recipe.classifier is not None
-        return
-    x = jax.eval_shape(recipe.sample, averaged(after), example_keys(0, jnp.arange(4)), batch.get("label"))
-    assert (x.shape, x.dtype) == ((4, *source.spec.shape), np.float32)
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    metrics = measured(config.train.steps, metrics)
+    assert any(name.startswith("loss") for name in metrics) and {metric.shape for metric in metrics.values()} == {()}
+    made = [fn for fn in (recipe.sample, recipe.encode and reconstruction_of(recipe)) if fn is not None]
+    assert made or recipe.classifier is not None
+    keys, label = example_keys(0, jnp.arange(n)), batch.get("label")
+    for fn in made:
+        given = (batch["x"], label) if fn is not recipe.sample else (label,)
+        x = jax.eval_shape(fn, averaged(after), keys, *given)
+        assert (x.shape, x.dtype) == ((n, *spec.shape), np.float32)
 
 
-@pytest.mark.parametrize("path", DIGITS)
+@pytest.mark.parametrize("path", DIFFUSION)
 def test_every_configuration_trains_and_samples(path, digits):
     """Breaks if a recipe does not learn: with a small network the loss must fall on a fixed batch, and the samples be
     integer levels that are not all the same."""

@@ -18,7 +18,7 @@ from jaxgen.denoiser import Denoiser
 from jaxgen.parallel.batched import example_keys
 from jaxgen.prediction import EPS
 from jaxgen.recipes import build, names
-from jaxgen.recipes.diffusion import NOISE, fold
+from jaxgen.recipes.space import NOISE, fold
 from jaxgen.recipes.names import invoke
 from jaxgen.recipes.sampling import in_place, sampler
 from jaxgen.sampling.sample import prior

@@ -1,12 +1,14 @@
 """jaxgen evaluate: figures of a trained model, on one page."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from jaxgen.commands import likelihood
+from jaxgen.commands import latent, likelihood
 from jaxgen.commands.accuracy import accuracy
 from jaxgen.commands.inception import INCEPTION, Network, measurement
+from jaxgen.commands.latent import interpolated, reconstruction_of, reconstructions
 from jaxgen.commands.model import Model, folder, labels_for, open_data
 from jaxgen.commands.sample import STRIP, draw, path, rows_of
 from jaxgen.configuration import plain, unknown
@@ -24,8 +26,10 @@ PIXELS = {
     "prdc": ("precision", "recall", "density", "coverage"),
     "nn": ("nearest_train_median", "nearest_train_p05", "copies"),
 }
-METRICS = (*PIXELS, *INCEPTION, "bpd")
+OF_SAMPLES = (*PIXELS, *INCEPTION)
+METRICS = (*OF_SAMPLES, "bpd", "reconstruction")
 SHOWN = 64
+ROWS, FRAMES = 8, 9  # of interpolations
 
 
 def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) -> str:
@@ -37,10 +41,12 @@ def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) 
     chosen = wanted(metrics, num, network)
     if "bpd" in chosen:
         likelihood.check(model)
+    if "reconstruction" in chosen:
+        reconstruction_of(model.recipe)
     found: list[Result] = []
     pictures: list[Picture] = []
     used: list[Rows] = []
-    if {*chosen} - {"bpd"}:
+    if {*chosen} & {*OF_SAMPLES}:
         labels = labels_for(model.run, num)
         samples = rows_of(model, folder(model) / "samples", num, seed, labels)
         found, pictures = quality(model, chosen, samples, seed, labels, network)
@@ -48,6 +54,12 @@ def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) 
     if "bpd" in chosen:
         bits, rows = likelihood.measured(model, seed=seed)
         found, used = found + bits, used + rows
+    if "reconstruction" in chosen:
+        figures, shown = reconstructions(model, seed)
+        found, pictures = found + figures, pictures + shown
+    if model.recipe.decode is not None:
+        way = latent.rows(interpolated(model, ROWS, FRAMES, seed), model.run.spec.levels - 1)
+        pictures.append(Picture("Interpolations", way, "Between latent variables, along great circles."))
     said = written(model, found, pictures, how(model))
     remove(used)
     return said
@@ -72,7 +84,7 @@ def wanted(metrics: str, num: int, network: Network) -> list[str]:
 def written(model: Model, found: list[Result], pictures: list[Picture], summary: str) -> str:
     """The page of what was found, and what it says as text."""
     run = model.run
-    title = f"{run.config.sde.name} on {run.config.data.dataset}, step {model.step:,}"
+    title = f"{run.config.family} on {run.config.data.dataset}, step {model.step:,}".replace("_", " ")
     page = folder(model) / "report.html"
     if multihost.is_main():
         report(folder(model), title, found, pictures + training(model), plain(run.config), summary)
@@ -86,9 +98,7 @@ def line(result: Result) -> str:
 
 def how(model: Model) -> str:
     """How the samples were drawn, in a sentence."""
-    sampling, calls = model.run.config.sampling, model.recipe.evaluations
-    cost = "" if calls is None else f", {calls} evaluations of the network an image"
-    return f"Samples by {sampling.solver.name} on {sampling.steps} times of the {sampling.grid.name} grid{cost}."
+    return f"Samples: {model.recipe.about['sampling']}."
 
 
 def quality(
@@ -138,9 +148,11 @@ def tiles(model: Model, x: np.ndarray, columns: int | None = None) -> np.ndarray
 
 
 def training(model: Model) -> list[Picture]:
-    """The curve of the loss."""
+    """The curves of the losses."""
     rows = writers.read_jsonl(model.run.metrics) if model.run.metrics.exists() else []
-    if len(rows) < 2:
-        return []
-    steps, losses = zip(*((row["step"], row["loss"]) for row in rows), strict=True)
-    return [Picture("Training", plots.loss_curve({"loss": (steps, losses)}), "Loss of single batches.")]
+    curves: dict[str, Any] = {}
+    for name in sorted({name for row in rows for name in row if name.partition("/")[0] == "loss"}):
+        known = [(row["step"], row[name]) for row in rows if name in row]
+        if len(known) > 1:
+            curves[name] = np.asarray(known).T
+    return [Picture("Training", plots.loss_curve(curves), "Losses of single batches.")] if curves else []

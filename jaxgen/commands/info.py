@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from jaxgen import data
 from jaxgen.commands.cost import Target, abstract_batch, cost, recipe_of, shape_of
 from jaxgen.commands.model import open_run, open_split
+from jaxgen.configuration import written
 from jaxgen.io.checkpoint import checkpoints
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.sharding import leaf_sharding
@@ -50,7 +51,7 @@ def info(run: Run, place: Target | None = None) -> str:
     recipe = recipe_of(run)
     state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
     leaves = jax.tree.leaves(state.params)
-    parameters = sum(leaf.size for leaf in leaves)
+    sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(tree)) for name, tree in state.params.items()}
     lines = {
         "data": f"{config.data.dataset} {config.data.split}: "
         + (f"{spec.size:,} " if spec.size else "")
@@ -59,17 +60,9 @@ def info(run: Run, place: Target | None = None) -> str:
         + ("" if run.statistics is None else f", sigma_data {run.statistics.sigma_data:.4f}")
         + ", mean of every pixel removed" * config.data.center
         + ", dequantized" * config.data.dequantize,
-        "process": written(config.sde),
-        "loss": f"cross-entropy of noisy images, times {written(config.loss.times)}"
-        if recipe.classifier is not None
-        else f"{config.loss.objective} of {written(config.loss.prediction)}, times {written(config.loss.times)}, "
-        + ("" if config.loss.objective == "bound" else f"weight {written(config.loss.weight)}"),
-        "network": f"{written(config.model)}: {parameters:,} parameters",
-        "optimizer": f"{written(config.optimizer)}, moving average {written(config.ema)}",
-        "sampling": "none, a classifier guides other models"
-        if recipe.sample is None
-        else f"{written(config.sampling.solver)}, {config.sampling.steps} times, {written(config.sampling.grid)}"
-        + ("" if recipe.evaluations is None else f", {recipe.evaluations} evaluations"),
+        **recipe.about,
+        "parameters": ", ".join(f"{name} {sizes[name]:,}" for name in sizes),
+        "average": written(config.ema),
     }
     if place is not None:
         lines |= cost(run, place)
@@ -77,16 +70,6 @@ def info(run: Run, place: Target | None = None) -> str:
         lines["devices"] = devices(config, leaves)
         lines["step"] = f"{config.train.batch_size} images, {flops(recipe.training.step, state, abstract_batch(run))}"
     return "\n".join(f"{name:<16}{text}" for name, text in lines.items())
-
-
-def written(section: ConfigDict) -> str:
-    """A call as one would write it."""
-    arguments = ", ".join(
-        f"{key}={written(value) if isinstance(value, ConfigDict) else value}"
-        for key, value in section.items()
-        if key != "name"
-    )
-    return f"{section.name}({arguments})"
 
 
 def devices(config: ConfigDict, leaves: list[Any]) -> str:

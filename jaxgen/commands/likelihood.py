@@ -27,10 +27,30 @@ def likelihood(model: Model, split: str | None, num: int | None, seed: int) -> s
 
 def check(model: Model) -> None:
     """Raises ValueError unless the model has a likelihood."""
-    if model.recipe.log_prob is None and model.recipe.bound is None:
-        judge = model.recipe.classifier is not None
-        reason = "it is a classifier." if judge else "a classifier guides it. Drop --classifier for that of the model."
-        raise ValueError(f"the model in {model.run.root} has no likelihood: {reason}")
+    if kinds(model):
+        return
+    reason = f"its family is {model.run.config.family}."
+    if model.recipe.classifier is not None:
+        reason = "it is a classifier."
+    if model.guide:
+        reason = "a classifier guides it. Drop --classifier for that of the model."
+    raise ValueError(f"the model in {model.run.root} has no likelihood: {reason}")
+
+
+def kinds(model: Model) -> dict[str, tuple[Callable[..., Array], str]]:
+    """The likelihoods that the model has: a name -> the function of its recipe, and what it is."""
+    recipe, config = model.recipe, model.run.config
+    found: dict[str, tuple[Callable[..., Array], str]] = {}
+    if recipe.log_prob is not None:
+        bins = "" if config.data.dequantize else f" in {config.likelihood.bins.name} bins"
+        flow = f"probability flow, {config.likelihood.divergence.name} divergence, uniform dequantization{bins}"
+        found["bits_per_dim"] = recipe.log_prob, flow
+    if recipe.bound is not None:
+        found["bits_per_dim_bound"] = recipe.bound, "variational bound on the integers"
+    if recipe.importance is not None:
+        weighted = f"importance-weighted bound on the integers, K = {config.likelihood.importance}"
+        found["bits_per_dim_importance"] = recipe.importance, weighted
+    return found
 
 
 def draw_of(fn: Callable[..., Array]) -> Callable[..., Array]:
@@ -66,16 +86,8 @@ def measured(
     if n < 2:
         raise ValueError(f"the error of a mean likelihood needs at least 2 images, got {n}.")
     draws = f"mean of {count} draw{'s' * (count > 1)} of noise"
-    bins = "" if config.data.dequantize else f" in {config.likelihood.bins.name} bins"
-    flow = f"probability flow, {config.likelihood.divergence.name} divergence, uniform dequantization{bins}, {draws}"
-    kinds = {
-        "bits_per_dim": (model.recipe.log_prob, flow),
-        "bits_per_dim_bound": (model.recipe.bound, f"variational bound on the integers, {draws}"),
-    }
     found, used = [], []
-    for name, (fn, definition) in kinds.items():
-        if fn is None:
-            continue
+    for name, (fn, definition) in kinds(model).items():
         asked = question.of_likelihood(model, name, split, source.spec.size, seed)
         size = batch_of(n, config.sampling.batch_size, model.mesh)
         stream, logp = streamed(draw_of(fn), model.mesh), np.zeros(n)
@@ -89,7 +101,7 @@ def measured(
                 logp += np.concatenate([*rows])
                 used.append(rows)
         value, error = mean_and_error(bits_per_dim(logp / count, math.prod(source.spec.shape)))
-        found.append(Result(name, value, definition, n, error, "bits/dim", f"Likelihood of {split}"))
+        found.append(Result(name, value, f"{definition}, {draws}", n, error, "bits/dim", f"Likelihood of {split}"))
     return found, used
 
 

@@ -77,7 +77,10 @@ def open_model(
             state_sharding(mesh, wanted, run.config.parallel.rules),
         )
         arrays = saved.restore(step, target)
-    return Model(run, recipe, join(arrays.get("ema", arrays.get("params")), arrays.get("extra", {})), step, mesh)
+    params = join(arrays.get("ema", arrays.get("params")), arrays.get("extra", {}))
+    if recipe.prepare is not None:
+        params = jax.jit(recipe.prepare)(params, jax.random.key(run.config.seed))
+    return Model(run, recipe, params, step, mesh)
 
 
 def mesh_of(parallel: ConfigDict) -> Mesh:
@@ -120,10 +123,12 @@ def open_split(section: ConfigDict, split: str) -> Source:
 
 def sampler_of(recipe: Recipe) -> Callable[..., Array]:
     """How the model draws images. Raises ValueError where it does not."""
-    if recipe.sample is None:
+    if recipe.classifier is not None:
         raise ValueError(
             "a classifier draws no images: give it as --classifier to a diffusion model, or measure it with evaluate."
         )
+    if recipe.sample is None:
+        raise ValueError("an autoencoder draws no images without a prior over its codes: take jaxgen reconstruct.")
     return recipe.sample
 
 

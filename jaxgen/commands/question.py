@@ -11,13 +11,13 @@ from jaxgen.commands.model import Model
 from jaxgen.configuration import plain
 from jaxgen.io import fingerprint
 
-SECTIONS = ("family", "data", "model", "sde", "loss", "sampling", "likelihood")
+APART = ("seed", "optimizer", "ema", "train", "parallel")  # sections that a trained model no longer depends on
 
 
 def of_model(model: Model, *leave: str) -> dict[str, Any]:
     """The model, its weights and the versions it runs on, without the sections `leave` of its configuration."""
     run = model.run
-    config = {key: value for key, value in plain(run.config).items() if key in SECTIONS and key not in leave}
+    config = {key: value for key, value in plain(run.config).items() if key not in (*APART, *leave)}
     statistics = None if run.statistics is None else [run.statistics.sigma_data, digest(run.statistics.mean)]
     return {
         "jaxgen": jaxgen.__version__,

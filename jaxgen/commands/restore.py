@@ -64,7 +64,8 @@ def restore(
     run, spec = model.run, model.run.spec
     draw = sampler_of(model.recipe)
     enter = model.recipe.enter
-    assert enter is not None  # what draws images sees them in training
+    if model.recipe.denoiser is None or enter is None:
+        raise ValueError(f"jaxgen restore needs a diffusion model, but {run.root} has family={run.config.family}.")
     degraded, task = degradation(problem, spec), problem.task
     if not out.endswith(".png"):
         raise ValueError(f"--out must end in .png, got {out}.")

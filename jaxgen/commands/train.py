@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jaxgen import workdir
-from jaxgen.commands.model import labels_for, open_split, sampler_of
+from jaxgen.commands.latent import COLUMNS, reconstruction_of
+from jaxgen.commands.model import labels_for, open_split
 from jaxgen.configuration import plain, unknown
 from jaxgen.data import Spec
 from jaxgen.data.augment import Transform, random_crop, random_flip
@@ -28,11 +30,12 @@ from jaxgen.recipe import Recipe
 from jaxgen.recipes import build, measure, names
 from jaxgen.recipes.names import invoke
 from jaxgen.train.best import Best
+from jaxgen.train.health import collapses
 from jaxgen.train.loop import Hooks, Plan, check_multiples, check_resumed, fit
 from jaxgen.train.state import State, averaged
 from jaxgen.workdir import Run
 
-Draw = Callable[[State], Array]
+Draw = Callable[[State], dict[str, Array]]  # a name of each picture -> its images [n, H, W, C] in levels
 
 
 def train(config: ConfigDict, root: Path) -> str:
@@ -51,15 +54,15 @@ def trained(config: ConfigDict, root: Path, stopped: Callable[[], bool]) -> str:
     recipe = build(config, run.spec, run.statistics)
     best = invoke(names.BEST, config.train.best, "best")
     plan = Plan(**{field: config.train[field] for field in Plan._fields})
-    plan = plan if recipe.sample else plan._replace(sample_every=0)
     check_multiples(plan, config.parallel.fused)
     options = config.train.batch_size, config.seed, augmentations(section, run.spec)
     columns = ("x", "label") if section.conditional else ("x",)
     batches = pipeline(source, *options, columns)
     first = batch_at(source, *options, columns)(0)
     state, placed = place(recipe.training, config.seed, first, config.parallel)
-    draw = drawing(run, recipe, placed.mesh)
-    rehearse(recipe, placed, state, first, draw, best)
+    draw = drawing(run, recipe, placed.mesh, first)
+    plan = plan if draw else plan._replace(sample_every=0)
+    rehearse(placed, state, first, draw, best)
     target = abstract(placed.whole(state))
     if is_main():
         writable(root)(workdir.write)(run)
@@ -114,34 +117,52 @@ def augmentations(section: ConfigDict, spec: Spec) -> tuple[Transform, ...]:
     return (*crop, random_flip()) if section.flip else crop
 
 
-def drawing(run: Run, recipe: Recipe, mesh: Mesh) -> Draw:
-    """From a state to its picture: images [n, H, W, C] in levels, of which image i depends on the seed of the run and
-    i, drawn by all devices. Beyond sampling.images, up to a multiple of the devices, they are copies of the last."""
-    count = run.config.sampling.images
-    compiled = compile_batch(lambda *asked: sampler_of(recipe)(*asked), mesh)
-    rows = np.minimum(np.arange(batch_of(count, count, mesh), dtype=np.int32), count - 1)
-    labels = labels_for(run, count)
-    index, told = distributed(mesh, rows, lambda i: (i, None if labels is None else labels[i]))
-    return lambda state: compiled(averaged(state), np.uint32(run.config.seed), index, (told,))
+def drawing(run: Run, recipe: Recipe, mesh: Mesh, batch: Any) -> Draw | None:
+    """From a state to its pictures: samples, of which image i depends on the seed of the run and i, and images of
+    `batch`, each before its reconstruction, as far as the model makes either; drawn by all devices. Beyond
+    sampling.images, up to a multiple of the devices, they are copies of the last."""
+    count, seed = run.config.sampling.images, np.uint32(run.config.seed)
+
+    def of_rows(fn: Callable[..., Array], n: int, *arrays: np.ndarray | None) -> Callable[[State], Array]:
+        compiled = compile_batch(lambda *asked: fn(*asked), mesh)
+        rows = np.minimum(np.arange(batch_of(n, n, mesh), dtype=np.int32), n - 1)
+        index, given = distributed(mesh, rows, lambda i: (i, tuple(None if a is None else a[i] for a in arrays)))
+        return lambda state: compiled(averaged(state), seed, index, given)[:n]
+
+    def pairs(params: Any, keys: Array, x: Array, cond: Any) -> Array:
+        return jnp.stack([x.astype(jnp.float32), reconstruction_of(recipe)(params, keys, x, cond)], axis=1)
+
+    pictures = {}
+    if recipe.sample is not None:
+        pictures["samples"] = of_rows(recipe.sample, count, labels_for(run, count))
+    if recipe.encode is not None and recipe.decode is not None:
+        n = min(count // 2, len(batch["x"])) or 1
+        told = batch.get("label") if run.config.data.conditional else None
+        pictures["reconstructions"] = of_rows(pairs, n, batch["x"], told)
+    return (lambda state: {name: drawn(state) for name, drawn in pictures.items()}) if pictures else None
 
 
-def rehearse(recipe: Recipe, placed: Placed, state: State, batch: Any, draw: Draw, best: Best | None) -> None:
+def rehearse(placed: Placed, state: State, batch: Any, draw: Draw | None, best: Best | None) -> None:
     """Trace everything that the run will compute, so that what does not fit is refused before anything is written."""
     _, metrics = jax.eval_shape(placed.step, state, placed.put([batch] * placed.fused))
     if best is not None and best.metric not in metrics:
         raise unknown("metric of train.best", best.metric, metrics)
-    if recipe.sample is not None:
+    if draw is not None:
         jax.eval_shape(draw, placed.whole(state))
 
 
 @contextmanager
-def hooks(run: Run, saved: Checkpoints, batches: Any, start: int, draw: Draw) -> Iterator[Hooks]:
+def hooks(run: Run, saved: Checkpoints, batches: Any, start: int, draw: Draw | None) -> Iterator[Hooks]:
     """Logs, checkpoints, pictures and a progress bar of a run that goes on from step `start`. All processes save and
     draw, each its part; process 0 writes what is no checkpoint."""
     shown: dict[str, float] = {}
+    said: set[str] = set()
 
     def log(step: int, metrics: dict[str, float], rate: float) -> None:
         saved.check()
+        found = collapses(metrics)
+        warn([f"step {step}: {sentence}" for name, sentence in found.items() if name not in said])
+        said.update(found)
         writer.scalars(step, metrics)
         board.scalars(step, {"images_per_second": rate})
         losses = {name: value for name, value in metrics.items() if name.partition("/")[0] == "loss"}
@@ -152,11 +173,13 @@ def hooks(run: Run, saved: Checkpoints, batches: Any, start: int, draw: Draw) ->
         saved.save(step, state, {"config": plain(run.config), "batches": batches.get_state()}, means)
 
     def picture(step: int, state: State) -> None:
-        drawn = np.asarray(draw(state))[: run.config.sampling.images]
-        if writing:
-            grid = images.grid(images.to_uint8(drawn, 0, run.spec.levels - 1))
-            images.save(run.samples / f"{step:08}.png", grid)
-            writer.image(step, "samples", grid)
+        for name, drawn in (draw(state) if draw else {}).items():
+            shown = np.asarray(drawn)
+            if writing:
+                tiles = images.to_uint8(shown.reshape(-1, *run.spec.shape), 0, run.spec.levels - 1)
+                grid = images.grid(tiles, 2 * COLUMNS if shown.ndim > tiles.ndim else None)
+                images.save(run.samples / f"{step:08}{'' if name == 'samples' else f'_{name}'}.png", grid)
+                writer.image(step, name, grid)
 
     def opened() -> tuple[writers.Writer, writers.Writer]:
         board = writers.tensorboard(run.root / "tensorboard", start)

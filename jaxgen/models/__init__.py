@@ -1,4 +1,15 @@
 from jaxgen.models.bind import bind as bind
+from jaxgen.models.gan.biggan import BigGANGenerator as BigGANGenerator
+from jaxgen.models.gan.dcgan import DCGANCritic as DCGANCritic
+from jaxgen.models.gan.dcgan import DCGANGenerator as DCGANGenerator
+from jaxgen.models.gan.mlp import MLPCritic as MLPCritic
+from jaxgen.models.gan.mlp import MLPGenerator as MLPGenerator
+from jaxgen.models.gan.r3gan import R3GANCritic as R3GANCritic
+from jaxgen.models.gan.r3gan import R3GANGenerator as R3GANGenerator
+from jaxgen.models.gan.resnet import ResNetCritic as ResNetCritic
+from jaxgen.models.gan.resnet import ResNetGenerator as ResNetGenerator
+from jaxgen.models.gan.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from jaxgen.models.gan.stylegan2_critic import StyleGAN2Critic as StyleGAN2Critic
 from jaxgen.models.mlp import MLP as MLP
 from jaxgen.models.refinenet.ncsnv1 import NCSNv1 as NCSNv1
 from jaxgen.models.refinenet.ncsnv2 import NCSNv2 as NCSNv2

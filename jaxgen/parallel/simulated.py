@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh, NamedSharding
 
+from jaxgen.losses.when import branched
 from jaxgen.models.layers.conv import undivided
 from jaxgen.parallel.collectives import Message, messages
 from jaxgen.parallel.sharding import Rules, compile_step, state_sharding
@@ -60,7 +61,7 @@ def host_devices(count: int) -> Sequence[jax.Device]:
 def simulate(training: Training, mesh: Mesh, batch: Any, rules: Rules = ()) -> Compiled:
     """The step on `mesh` for a global `batch` of shapes."""
     key = jax.eval_shape(lambda: jax.random.key(0))
-    with undivided(), accumulation(unrolled=False):
+    with undivided(), branched(), accumulation(unrolled=False):
         state = jax.eval_shape(training.init, key, batch)
         compiled: Any = compile_step(training, mesh, state, rules).lower(state, batch, key).compile(OPTIONS)
     cost, memory = compiled.cost_analysis() or {}, compiled.memory_analysis()
@@ -96,7 +97,7 @@ def useful_flops(training: Training, batch: Any) -> float:
 def unoptimized(training: Training, batch: Any, unrolled: bool) -> dict[str, float]:
     """The compiler's count of that program, with the loop that accumulates gradients or without one."""
     key = jax.eval_shape(lambda: jax.random.key(0))
-    with undivided(), accumulation(unrolled):
+    with undivided(), branched(), accumulation(unrolled):
         state = jax.eval_shape(training.init, key, batch)
         step = partial(training.step)  # not the same function again, of which JAX would remember the other trace
         return dict(jax.jit(step).lower(state, batch, key).cost_analysis() or {})

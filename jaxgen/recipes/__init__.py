@@ -5,11 +5,18 @@ from ml_collections import ConfigDict
 from jaxgen.configuration import unknown
 from jaxgen.data import Spec
 from jaxgen.recipe import Recipe
-from jaxgen.recipes import classifier, diffusion
+from jaxgen.recipes import autoencoder, classifier, diffusion, gan, hierarchical_vae, vae
 from jaxgen.recipes.space import Statistics as Statistics
 from jaxgen.recipes.space import measure as measure
 
-FAMILIES = {"diffusion": diffusion.build, "classifier": classifier.build}
+FAMILIES = {
+    "diffusion": diffusion.build,
+    "classifier": classifier.build,
+    "gan": gan.build,
+    "vae": vae.build,
+    "hierarchical_vae": hierarchical_vae.build,
+    "autoencoder": autoencoder.build,
+}
 
 
 def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:

@@ -7,17 +7,17 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen.classifier import Classifier, classifier
+from jaxgen.configuration import written
 from jaxgen.data import Spec
 from jaxgen.losses.algebra import Batch, Params
 from jaxgen.losses.classification import classification
 from jaxgen.models import bind
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
-from jaxgen.recipes.diffusion import enter, in_model_space
 from jaxgen.recipes.names import invoke
 from jaxgen.recipes.network import alone, network
 from jaxgen.recipes.sampling import agree
-from jaxgen.recipes.space import Statistics, model_space
+from jaxgen.recipes.space import Statistics, enter, in_model_space, model_space
 
 NETWORK = "classifier"  # its name among the parameters, so that it stands beside the "net" that it guides
 
@@ -64,6 +64,13 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         alone(config, NETWORK, init_params, in_model_space(loss, space)),
         enter=enter(space),
         classifier=trained,
+        about={
+            "process": written(config.sde),
+            "loss": f"cross-entropy of noisy images, times {written(config.loss.times)}",
+            "network": written(config.model),
+            "optimizer": written(config.optimizer),
+            "sampling": "none, a classifier guides other models",
+        },
     )
 
 

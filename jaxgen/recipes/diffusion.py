@@ -10,12 +10,12 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen.conditioning import Control
-from jaxgen.configuration import call, default, plain
+from jaxgen.configuration import call, default, plain, written
 from jaxgen.data import Spec
 from jaxgen.data.transforms import dequantize
 from jaxgen.denoiser import Apply, Denoiser, OfTime, denoiser, identity, one
 from jaxgen.likelihood import log_prob
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, drop_condition, scale
+from jaxgen.losses.algebra import Batch, Loss, Params, drop_condition, scale
 from jaxgen.losses.denoising import denoising
 from jaxgen.losses.elbo import variational_bound
 from jaxgen.models import bind
@@ -23,23 +23,18 @@ from jaxgen.prediction import Prediction
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.names import invoke
-from jaxgen.recipes.network import alone, network
+from jaxgen.recipes.network import alone, classes, network
 from jaxgen.recipes.sampling import PLAIN, process, sampler
-from jaxgen.recipes.space import Space, Statistics, model_space
+from jaxgen.recipes.space import NOISE, Space, Statistics, enter, fold, in_model_space, model_space
 from jaxgen.sde import SDE
 
-NOISE, PROBE = 0xDE94, 0x94B0  # salts: of dequantization, of the divergence estimate
+PROBE = 0x94B0  # salt of the divergence estimate
 
 
 def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:
     """`config` on data of `spec`, whose `statistics` were measured by `measure`; None for data that were not seen,
     which no model takes that depends on them. Raises ValueError, naming the key."""
-    if config.data.conditional and spec.num_classes is None:
-        raise ValueError(
-            f"data.conditional=True needs labels, but {config.data.dataset} has none: sort its images into one folder "
-            "per class, or set data.conditional=False."
-        )
-    null = spec.num_classes if config.data.conditional else None
+    null = classes(config.data, spec) or None
     bins = invoke(names.BINS, config.likelihood.bins, "bins", levels=spec.levels)
     rounded = invoke(names.LEVELS, config.sampling.levels, "levels")
     space = model_space(config.data, spec.levels, statistics, bins, rounded)
@@ -117,6 +112,16 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         evaluations=calls,
         enter=enter(space),
         denoiser=sampled,
+        about={
+            "process": written(config.sde),
+            "loss": f"{config.loss.objective} of {written(config.loss.prediction)}, times {written(config.loss.times)}"
+            + ("" if config.loss.objective == "bound" else f", weight {written(config.loss.weight)}"),
+            "network": written(config.model),
+            "optimizer": written(config.optimizer),
+            "sampling": f"{written(config.sampling.solver)}, {config.sampling.steps} times, "
+            + written(config.sampling.grid)
+            + ("" if calls is None else f", {calls} evaluations of the network an image"),
+        },
     )
 
 
@@ -187,25 +192,3 @@ def bound_terms(loss: ConfigDict, sde: SDE) -> ConfigDict:
                 f"{plain(loss[key])}: leave loss.{key} out."
             )
     return terms
-
-
-def fold(keys: Array, salt: int) -> Array:
-    """Another independent key for each example."""
-    return jax.vmap(lambda key: jax.random.fold_in(key, salt))(keys)
-
-
-def enter(space: Space) -> Callable[[Array, Array], Array]:
-    """(keys [B], x levels [B, ...]) -> model space [B, ...], with the noise of dequantization."""
-    return lambda keys, x: space.bijection.forward(space.enter(fold(keys, NOISE), x))
-
-
-def in_model_space(loss: Loss, space: Space) -> Loss:
-    """The loss of batches as the pipeline serves them: "x" in levels, "label" the condition."""
-
-    def prepared(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-        x = enter(space)(keys, batch["x"])
-        rest = {name: value for name, value in batch.items() if name not in ("x", "label")}
-        cond = {"cond": batch["label"]} if "label" in batch else {}
-        return loss(params, {"x": x, **cond, **rest}, keys)
-
-    return prepared

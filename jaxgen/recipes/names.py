@@ -2,15 +2,20 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, reduce, wraps
 from math import inf
-from typing import Any
+from operator import or_
+from typing import Any, get_args
 
 import jax
 from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen import sde
+from jaxgen.augment import probability
+from jaxgen.augment.ada import ada
+from jaxgen.augment.augmented import unaugmented
+from jaxgen.augment.differentiable import differentiable
 from jaxgen.configuration import call, default, expect, is_call, unknown
 from jaxgen.data.transforms import affine, around, between, logit, nearest, quantize
 from jaxgen.denoiser import (
@@ -26,9 +31,48 @@ from jaxgen.denoiser import (
     unit_variance,
 )
 from jaxgen.likelihood import exact, hutchinson
+from jaxgen.losses import adversarial, autoencoding, importance, likelihoods, vae
 from jaxgen.losses.denoising import eps_matching, half_total, likelihood, mean, ones, total, vlb
 from jaxgen.losses.times import logit_normal, lognormal, steps, uniform, uniform_log_snr
-from jaxgen.models import DDPM, MLP, NCSNpp, NCSNv1, NCSNv2, UNet, WideResNet, ncsnv2_128, ncsnv2_256
+from jaxgen.models import (
+    DDPM,
+    MLP,
+    BigGANGenerator,
+    DCGANCritic,
+    DCGANGenerator,
+    MLPCritic,
+    MLPGenerator,
+    NCSNpp,
+    NCSNv1,
+    NCSNv2,
+    R3GANCritic,
+    R3GANGenerator,
+    ResNetCritic,
+    ResNetGenerator,
+    StyleGAN2Critic,
+    StyleGAN2Generator,
+    UNet,
+    WideResNet,
+    ncsnv2_128,
+    ncsnv2_256,
+)
+from jaxgen.models.gan import resnet
+from jaxgen.models.gan.patchgan import PatchGAN
+from jaxgen.models.latent.dvae import dvae
+from jaxgen.models.latent.gaussian import GaussianBottleneck
+from jaxgen.models.latent.gumbel import GumbelQuantizer
+from jaxgen.models.latent.mlp import mlp_autoencoder
+from jaxgen.models.latent.moving_average import MovingAverageQuantizer
+from jaxgen.models.latent.residual import ResidualQuantizer
+from jaxgen.models.latent.scalar import FiniteScalarQuantizer, LookupFreeQuantizer
+from jaxgen.models.latent.vector import VectorQuantizer
+from jaxgen.models.latent.vqgan import vqgan
+from jaxgen.models.latent.vqvae import vqvae
+from jaxgen.models.latent.vqvae2 import VQVAE2
+from jaxgen.models.vae.conv import ConvDecoder, ConvEncoder
+from jaxgen.models.vae.mlp import MLPDecoder, MLPEncoder
+from jaxgen.models.vae.nvae import NVAE
+from jaxgen.models.vae.vdvae import VDVAE
 from jaxgen.prediction import EPS, SCORE, VELOCITY, X0, V, edm_output
 from jaxgen.sampling import grids, published
 from jaxgen.sampling.langevin import (
@@ -47,8 +91,8 @@ from jaxgen.sampling.solvers import churn as churned
 from jaxgen.sampling.solvers import ddim, heun
 from jaxgen.sampling.steps import ancestral, euler_maruyama, large, reverse_diffusion, stay
 from jaxgen.sampling.unipc import unipc
-from jaxgen.train import best, ema
-from jaxgen.train.optimizers import adam
+from jaxgen.train import best, ema, schedules
+from jaxgen.train.optimizers import adam, adamax
 
 Table = Mapping[str, Callable[..., Any]]
 
@@ -75,6 +119,16 @@ def down_to(grid: Callable[..., Array]) -> Callable[..., Callable[..., Array]]:
 def adaptive_flow(rtol: float = 1e-5, atol: float = 1e-5, end: float | None = None) -> Callable[..., Array]:
     """The probability-flow ODE down to `end`."""
     return partial(probability_flow, rtol=rtol, atol=atol, end=end)
+
+
+def scheduled_probability(schedule: Callable[..., schedules.Schedule]) -> Callable[..., probability.Probability]:
+    """The probability of augmentation that goes by `schedule`, with its arguments."""
+
+    @wraps(schedule)
+    def made(**arguments: Any) -> probability.Probability:
+        return probability.scheduled(schedule(**arguments))
+
+    return made
 
 
 SPACES: Table = {
@@ -142,6 +196,66 @@ REDUCTIONS: Table = {
     "total": constant(total),
     "half_total": constant(half_total),
 }
+SCHEDULES: Table = {  # of weights, learning rates and probabilities
+    "constant": schedules.constant,
+    "linear": schedules.linear,
+    "cosine": schedules.cosine,
+    "exponential": schedules.exponential,
+    "piecewise": schedules.piecewise,
+}
+OBJECTIVES: Table = {  # of critic and generator
+    "minimax": constant(adversarial.minimax),
+    "non_saturating": constant(adversarial.non_saturating),
+    "smoothed": lambda label=0.9: adversarial.smoothed(label, adversarial.non_saturating),
+    "hinge": constant(adversarial.hinge),
+    "wasserstein": constant(adversarial.wasserstein),
+    "least_squares": adversarial.squared,
+    "relativistic": constant(adversarial.relativistic),
+    "relativistic_average": constant(adversarial.relativistic_average),
+}
+PROBABILITIES: Table = {  # of augmentations
+    "adaptive": probability.adaptive,
+    **{name: scheduled_probability(schedule) for name, schedule in SCHEDULES.items()},
+}
+AUGMENTATIONS: Table = {  # of all that a critic sees
+    "none": unaugmented,
+    "ada": ada,
+    "differentiable": differentiable,
+}
+LIKELIHOODS: Table = {
+    "bernoulli": likelihoods.bernoulli,
+    "binomial": likelihoods.binomial,
+    "categorical": likelihoods.categorical,
+    "discretized_logistic": likelihoods.discretized_logistic,
+    "discretized_logistic_mixture": likelihoods.discretized_logistic_mixture,
+    "gaussian": likelihoods.gaussian,
+    "logit_laplace": likelihoods.logit_laplace,
+}
+BOUNDS: Table = {  # of a VAE, as losses, with an estimator of their gradients
+    "elbo": constant(vae.elbo),
+    "iwae": lambda samples=5: partial(importance.importance_weighted, samples=samples),
+    "stl": lambda samples=1: partial(
+        importance.importance_weighted, samples=samples, gradient=importance.sticking_the_landing
+    ),
+    "dreg": lambda samples=5: partial(
+        importance.importance_weighted, samples=samples, gradient=importance.doubly_reparameterized
+    ),
+}
+RECONSTRUCTIONS: Table = {  # of an autoencoder
+    "l1": autoencoding.l1,
+    "l2": autoencoding.l2,
+    "categorical": lambda levels: autoencoding.nats(likelihoods.categorical(levels)),
+    "logit_laplace": lambda: autoencoding.nats(likelihoods.logit_laplace()),
+}
+QUANTIZERS: Table = {  # of latents
+    "vector": VectorQuantizer,
+    "moving_average": MovingAverageQuantizer,
+    "residual": ResidualQuantizer,
+    "finite_scalar": FiniteScalarQuantizer,
+    "lookup_free": LookupFreeQuantizer,
+    "gumbel": GumbelQuantizer,
+    "gaussian": GaussianBottleneck,
+}
 MODELS: Table = {
     "mlp": MLP,
     "unet": UNet,
@@ -152,9 +266,33 @@ MODELS: Table = {
     "ncsnv2_256": ncsnv2_256,
     "ncsnv1": NCSNv1,
     "wideresnet": WideResNet,
+    "mlp_encoder": MLPEncoder,
+    "mlp_decoder": MLPDecoder,
+    "conv_encoder": ConvEncoder,
+    "conv_decoder": ConvDecoder,
+    "vdvae": VDVAE,
+    "nvae": NVAE,
+    "r3gan_generator": R3GANGenerator,
+    "r3gan_critic": R3GANCritic,
+    "mlp_generator": MLPGenerator,
+    "mlp_critic": MLPCritic,
+    "dcgan_generator": DCGANGenerator,
+    "dcgan_critic": DCGANCritic,
+    "resnet_generator": ResNetGenerator,
+    "resnet_critic": ResNetCritic,
+    "biggan_generator": BigGANGenerator,
+    "mlp_autoencoder": mlp_autoencoder,
+    "vqvae": vqvae,
+    "vqvae2": VQVAE2,
+    "dvae": dvae,
+    "vqgan": vqgan,
+    "patchgan": PatchGAN,
+    "stylegan2_generator": StyleGAN2Generator,
+    "stylegan2_critic": StyleGAN2Critic,
 }
 OPTIMIZERS: Table = {
     "adam": adam,
+    "adamax": adamax,
 }
 AVERAGES: Table = {
     "none": constant(None),
@@ -234,6 +372,11 @@ NONLINEARITIES: Table = {
     "elu": constant(jax.nn.elu),
     "lrelu": constant(partial(jax.nn.leaky_relu, negative_slope=0.2)),
 }
+INITIALIZERS: Table = {
+    "glorot": constant(resnet.glorot),
+    "normal": resnet.normal,
+    "orthogonal": constant(resnet.orthogonal),
+}
 SIGMAS: Table = {  # noise levels that networks are told by index, the largest first
     "geometric": lambda n=1000, sigma_min=0.01, sigma_max=50.0: tuple(
         sde.geometric_sigmas(n, sigma_min, sigma_max)[::-1].tolist()
@@ -245,7 +388,10 @@ ARGUMENTS: Mapping[str, Table] = {  # arguments that are functions themselves, g
     "corrector": STEPS,
     "norm": NORMS,
     "nonlinearity": NONLINEARITIES,
+    "kernel_init": INITIALIZERS,
+    "probability": PROBABILITIES,
     "sigmas": SIGMAS,
+    "quantizer": QUANTIZERS,
 }
 
 EXAMPLES = {"predictor": "reverse_diffusion", "corrector": "langevin", "sde": "vp", "n": 1000, "learning_rate": 1e-3}
@@ -279,9 +425,14 @@ def invoke(table: Table, section: ConfigDict, what: str, **context: Any) -> Any:
                 raise ValueError(
                     f"{where} must name a function, such as {next(iter(ARGUMENTS[key]))!r}, got {value!r}."
                 )
-            arguments[key] = invoke(ARGUMENTS[key], named, key)
+            arguments[key] = invoke(ARGUMENTS[key], named, key, **context)
             continue
         kind = parameters[key].annotation
+        if schedules.Schedule in get_args(kind):
+            if is_call(value):
+                arguments[key] = invoke(SCHEDULES, value, where)
+                continue
+            kind = reduce(or_, (one for one in get_args(kind) if one is not schedules.Schedule))
         if kind is inspect.Parameter.empty and parameters[key].default is not inspect.Parameter.empty:
             kind = type(parameters[key].default)
         arguments[key] = expect(where, kind, value)

@@ -15,9 +15,11 @@ from ml_collections import ConfigDict
 
 from jaxgen.data import Source
 from jaxgen.data.transforms import Bijection, around, center, chain, dequantize, nearest, quantize, real
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params
 from jaxgen.recipes.names import SPACES, invoke
 
 MEASURED = 10_000  # examples that decide the statistics of a data set
+NOISE = 0xDE94  # salt of dequantization
 
 
 class Statistics(NamedTuple):
@@ -91,3 +93,25 @@ def measure(data: ConfigDict, source: Source, seed: int) -> Statistics:
     mean, square = total / len(rows)
     about = np.square(mean) if data.center else np.square(mean.mean())
     return Statistics(mean.astype(np.float32), float(np.sqrt(np.mean(square - about))))
+
+
+def fold(keys: Array, salt: int) -> Array:
+    """Another independent key for each example."""
+    return jax.vmap(lambda key: jax.random.fold_in(key, salt))(keys)
+
+
+def enter(space: Space) -> Callable[[Array, Array], Array]:
+    """(keys [B], x levels [B, ...]) -> model space [B, ...], with the noise of dequantization."""
+    return lambda keys, x: space.bijection.forward(space.enter(fold(keys, NOISE), x))
+
+
+def in_model_space(loss: Loss, space: Space) -> Loss:
+    """The loss of batches as the pipeline serves them: "x" in levels, "label" the condition."""
+
+    def prepared(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
+        x = enter(space)(keys, batch["x"])
+        rest = {name: value for name, value in batch.items() if name not in ("x", "label")}
+        cond = {"cond": batch["label"]} if "label" in batch else {}
+        return loss(params, {"x": x, **cond, **rest}, keys)
+
+    return prepared

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxgen.train.schedules import Schedule
+
 Decay = Callable[[Array], Array]  # number of steps taken, counting this one -> d
 
 
@@ -20,9 +22,15 @@ def warm(decay: float) -> Decay:
     return lambda step: jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
-def half_life(steps: float, ramp: float = 0.05) -> Decay:
-    """d = 2^(-1/h), h = min(steps, ramp n) (2206.00364 section F.2)."""
-    return lambda step: jnp.exp2(-1 / jnp.minimum(float(steps), jnp.maximum(ramp * step, 1e-8)))
+def half_life(steps: float | Schedule, ramp: float = 0.05) -> Decay:
+    """d = 2^(-1/h), h = min(steps, ramp n) (2206.00364 section F.2), where `steps` may itself go by a schedule
+    (2501.05441 appendix)."""
+
+    def decay(step: Array) -> Array:
+        h = steps(step) if callable(steps) else float(steps)
+        return jnp.exp2(-1 / jnp.maximum(jnp.minimum(h, ramp * step), 1e-8))
+
+    return decay
 
 
 def update(decay: Array, ema: Any, params: Any) -> Any:

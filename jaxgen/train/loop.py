@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxgen.io.writers import to_floats
-from jaxgen.train.player import Metrics
+from jaxgen.train.player import Metrics, measured
 from jaxgen.train.state import State
 
 
@@ -73,7 +73,7 @@ def fit(
         nonlocal pending, clock, counted
         if pending is not None:
             (step, metrics), pending = pending, None
-            rows.append(to_floats(metrics))
+            rows.append(to_floats(measured(step, metrics)))
             now = time.monotonic()
             hooks.log(step, rows[-1], batch_size * (step - counted) / (now - clock))
             clock, counted = now, step
@@ -92,7 +92,7 @@ def fit(
         lost = bool(rows) and diverged(rows[-1], plan.max_skipped)
         if last or lost or due(step, plan.checkpoint_every) or due(step, plan.keep_every):
             log()
-            row = to_floats(metrics)
+            row = to_floats(measured(step, metrics))
             hooks.save(step, placed.whole(state), means(rows or [row]))
             if diverged(row, plan.max_skipped):
                 raise ValueError(divergence(step, plan.max_skipped))
@@ -111,7 +111,8 @@ def due(step: int, every: int) -> bool:
 
 def means(rows: list[dict[str, float]]) -> dict[str, float]:
     """The mean of the finite values of each metric: a skipped step says nothing of a checkpoint. NaN where none is."""
-    finite = {name: [row[name] for row in rows if math.isfinite(row[name])] for name in rows[-1]}
+    names = dict.fromkeys(name for row in rows for name in row)
+    finite = {name: [row[name] for row in rows if math.isfinite(row.get(name, math.nan))] for name in names}
     return {name: sum(values) / len(values) if values else math.nan for name, values in finite.items()}
 
 

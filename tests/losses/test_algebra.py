@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.losses.algebra import Aux, add, draw, drop_condition, every, mask, named, on, scale
+from jaxgen.losses.algebra import Aux, Periodic, add, draw, drop_condition, every, fitted, mask, named, on, scale
 
 B = 6
 KEYS = jax.random.split(jax.random.key(0), B)
@@ -43,6 +43,15 @@ def test_scale_takes_a_number_or_a_schedule_of_the_step():
     np.testing.assert_allclose(at(warm, 40)[0], at(square)[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("weight", [lambda p, batch, keys: p["w"] ** 2, lambda p, batch, keys: batch["x"]])
+def test_scale_takes_a_function_whose_gradient_does_not_count(weight):
+    """A weight that balances two gradients: differentiated itself, it would pull where neither loss does."""
+    np.testing.assert_allclose(at(scale(weight, square))[0], weight(PARAMS, BATCH, KEYS) * at(square)[0], rtol=1e-6)
+    slope = jax.grad(lambda p: scale(weight, square)(p, BATCH, KEYS)[0].sum())(PARAMS)
+    fixed = jax.grad(lambda p: (weight(PARAMS, BATCH, KEYS) * square(p, BATCH, KEYS)[0]).sum())(PARAMS)
+    np.testing.assert_allclose(slope["w"], fixed["w"], rtol=1e-6)
+
+
 def test_named_reports_the_value_without_changing_it():
     value, aux = at(named("rate", square))
     np.testing.assert_array_equal(value, at(square)[0])
@@ -64,7 +73,8 @@ def test_mask_keeps_only_the_chosen_examples():
 
 @pytest.mark.parametrize("n", [1, 4])
 def test_every_keeps_the_mean_weight(n):
-    """Lazy regularization: over n steps value and gradient average to the plain loss's; between they are zero."""
+    """Lazy regularization: over n steps value and gradient average to the plain loss's; between they are zero. It is
+    due where logs are, at multiples of n."""
 
     @jax.jit
     def both(params, step):
@@ -74,12 +84,62 @@ def test_every_keeps_the_mean_weight(n):
     value, gradient = jax.value_and_grad(lambda p: pure(p, BATCH, KEYS)[0].mean())(PARAMS)
     np.testing.assert_allclose(np.mean(values), value, rtol=1e-6)
     np.testing.assert_allclose(np.mean([g["w"] for g in gradients]), gradient["w"], rtol=1e-6)
-    np.testing.assert_array_equal(np.asarray(values) != 0, np.arange(8) % n == 0)
+    np.testing.assert_array_equal(np.asarray(values) != 0, np.arange(1, 9) % n == 0)
 
 
-def test_every_refuses_losses_that_update_collections():
-    with pytest.raises(ValueError, match="updates"):
-        at(every(2, square))
+def counting(name: str):
+    """A loss of 1 that counts its calls in a collection of the network `name`."""
+
+    def loss(params, batch, keys):
+        n = params[name]["state"]["n"]
+        return jnp.ones(B), Aux({"n": jnp.broadcast_to(n, B)}, {name: {"state": {"n": n + 1}}})
+
+    return loss
+
+
+def test_a_lazy_loss_keeps_its_collections_between_and_those_of_others():
+    """Breaks if a running value jumps back where a penalty is not due, or if the penalty undoes what the loss before it
+    has updated, such as the power iteration of a critic that both call."""
+    params = {"a": {"params": {}, "state": {"n": jnp.int32(0)}}, "b": {"params": {}, "state": {"n": jnp.int32(0)}}}
+    both = jax.jit(add(counting("a"), every(3, add(counting("a"), counting("b")))))
+    seen = []
+    for step in range(6):
+        _, aux = both(params, {**BATCH, "step": jnp.int32(step)}, KEYS)
+        params = {name: {**params[name], **new} for name, new in aux.updates.items()}
+        seen.append([int(params[name]["state"]["n"]) for name in "ab"])
+    assert seen == [[1, 0], [2, 0], [4, 1], [5, 1], [6, 1], [8, 2]]
+
+
+def test_updates_of_one_loss_are_no_path_for_the_gradient_of_the_next():
+    """Breaks if batch statistics that one loss has moved make the next one train through them."""
+
+    def first(params, batch, keys):
+        return 0 * batch["x"], Aux(updates={"net": {"state": params["net"]["params"] * 2}})
+
+    def second(params, batch, keys):
+        return params["net"]["state"] * batch["x"] + params["net"]["params"], Aux()
+
+    def total(w):
+        return add(first, second)({"net": {"params": w, "state": jnp.zeros(())}}, BATCH, KEYS)[0].sum()
+
+    value, slope = jax.value_and_grad(total)(jnp.float32(3.0))
+    np.testing.assert_allclose([value, slope], [6.0 * BATCH["x"].sum() + 3 * B, B], rtol=1e-6)
+
+
+def test_metrics_of_what_is_rarely_computed_say_so():
+    """Breaks if a log shows the zeros between two computations, or if nested periods are mixed up."""
+    _, aux = at(add(square, every(4, named("rare", every(6, named("rarer", linear))))))
+    assert not isinstance(aux.metrics["x"], Periodic)
+    assert aux.metrics["rare"].every == 4 and aux.metrics["rarer"].every == aux.metrics["y"].every == 12
+
+
+def test_updates_of_what_is_not_there_are_named():
+    """A misspelled collection would else be carried along beside the one that is used."""
+    params = {"net": {"params": {}, "state": {"n": jnp.zeros(())}}}
+    with pytest.raises(ValueError, match=r"net/stats with arrays .* init_params makes none"):
+        fitted({"net": {"stats": {"n": jnp.zeros(())}}}, params)
+    with pytest.raises(ValueError, match=r"net/state .*\(2,\).*\(\)"):
+        fitted({"net": {"state": {"n": jnp.zeros(2)}}}, params)
 
 
 def test_on_gives_the_loss_another_view():

@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen.losses.algebra import Aux, draw, named
+from jaxgen.losses.algebra import Aux, draw, every, named
 from jaxgen.train import ema
 from jaxgen.train.optimizers import adam
-from jaxgen.train.player import Player, training
+from jaxgen.train.player import Lazy, Player, measured, training
 from jaxgen.train.state import averaged, join, split
 
 X = np.random.default_rng(0).standard_normal((12, 2)).astype(np.float32)
@@ -133,19 +133,91 @@ def test_a_loss_moves_only_the_networks_of_its_owner():
 
 
 def test_players_may_move_less_often():
-    """Five critic steps to one of the generator: the idle player keeps its parameters and its optimizer's state."""
+    """Five critic steps to one of the generator: the idle player keeps its parameters and its optimizer's state, its
+    loss is not computed, and no log shows the metrics that it did not measure."""
+    computed = []
+
+    def told(params, batch, keys):
+        jax.debug.callback(lambda: computed.append(True))
+        return named("b/pull", pull("b"))(params, batch, keys)
+
     trainer = training(
         start("a", "b"),
-        [Player(("a",), pull("a"), optax.adam(0.1)), Player(("b",), pull("b"), optax.adam(0.1), every=3)],
+        [Player(("a",), pull("a"), optax.adam(0.1)), Player(("b",), told, optax.adam(0.1), every=3)],
     )
-    state, step, moved = trainer.init(KEY, BATCH), jax.jit(trainer.step), []
+    state, step, moved, shown = trainer.init(KEY, BATCH), jax.jit(trainer.step), [], []
     for _ in range(7):
-        new, _ = step(state, BATCH, KEY)
+        new, metrics = step(state, BATCH, KEY)
         moved.append(bool(np.any(new.params["b"] != state.params["b"])))
         assert np.any(new.params["a"] != state.params["a"])
         state = new
-    assert moved == [True, False, False, True, False, False, True]
-    assert int(state.opt[1][0].count) == 3 and int(state.opt[0][0].count) == 7
+        shown.append(set(measured(int(state.step), metrics)))
+    jax.effects_barrier()
+    assert moved == [False, False, True, False, False, True, False] and len(computed) == 2
+    assert int(state.opt[1][0].count) == 2 and int(state.opt[0][0].count) == 7
+    both = {"loss/a", "grad_norm/a", "loss/b", "grad_norm/b", "b/pull"}
+    assert shown == [both if now else {"loss/a", "grad_norm/a"} for now in moved]
+
+
+def test_a_lazy_loss_has_a_move_of_its_own():
+    """StyleGAN2's regularization: the same optimizer moves once more, down n times the penalty, after the loss and from
+    where that has left the parameters."""
+    tx, n = optax.adam(0.1, b1=0.5), 2
+    lazy = Lazy(named("penalty", pull("w", 3.0)), n)
+    trainer = training(start("w"), [Player(("w",), lambda p, b, k: (-p["w"][0] * b["x"][:, 0], Aux()), tx, lazy=lazy)])
+    state, step = trainer.init(KEY, BATCH), jax.jit(trainer.step)
+    w, opt = jnp.asarray([3.0, -2.0]), tx.init({"w": jnp.zeros(2)})
+    for number in range(1, 6):
+        state, metrics = step(state, BATCH, KEY)
+        gradients = [lambda w: jnp.asarray([-X[:, 0].mean(), 0.0])]
+        gradients += [lambda w: n * 3.0 * (w - X.mean(0))] * (number % n == 0)
+        for gradient in gradients:
+            updates, opt = tx.update({"w": gradient(w)}, opt)
+            w = w + updates["w"]
+        np.testing.assert_allclose(state.params["w"], w, rtol=1e-5)
+        assert (
+            ("penalty" in measured(number, metrics)) == ("loss/lazy" in measured(number, metrics)) == (number % 2 == 0)
+        )
+    assert int(state.opt[0][0].count) == 7
+
+
+def test_a_lazy_loss_draws_its_own_noise():
+    """Breaks if the two moves of a step see the same random numbers."""
+
+    def noise(params, batch, keys):
+        return draw(keys, 0, jax.random.normal) + 0 * params["w"][0], Aux()
+
+    _, metrics = advance(training(start("w"), [Player(("w",), noise, optax.sgd(0.1), lazy=Lazy(noise, 2))]), 2)
+    assert not np.isclose(metrics["loss"], metrics["loss/lazy"].value / 2)
+
+
+def test_collections_of_others_stay():
+    """A generator's loss runs the critic in training mode: what that would update is the critic's, and is dropped. What
+    belongs to no network is one without parameters, owned by the player whose loss moves it."""
+
+    def init(key, batch):
+        made = {name: {"params": {"w": jnp.ones(2)}, "stats": {"n": jnp.int32(0)}} for name in ("a", "b")}
+        return {**made, "running": {"params": {}, "state": {"n": jnp.int32(0)}}}
+
+    def loss(params, batch, keys):
+        counts = {
+            name: {key: {"n": value["n"] + 1} for key, value in tree.items() if key != "params"}
+            for name, tree in params.items()
+        }
+        return jnp.sum(params["a"]["params"]["w"] * params["b"]["params"]["w"]) + 0 * batch["x"][:, 0], Aux({}, counts)
+
+    players = [Player(("a", "running"), loss, adam(0.1)), Player(("b",), loss, adam(0.1), every=2)]
+    state, metrics = advance(training(init, players, ema=ema.constant(0.5)), 5)
+    counts = {name: int(jax.tree.leaves(tree)[0]) for name, tree in state.extra.items()}
+    assert counts == {"a": 5, "b": 2, "running": 5}
+    assert "loss/a" in metrics and state.extra["a"]["stats"]["n"].dtype == jnp.int32
+
+
+def test_a_lazy_penalty_in_the_loss_leaves_the_optimizer_alone():
+    """One move a step, whose gradient holds n times the penalty where it is due: nothing of Adam is rescaled."""
+    player = Player(("w",), every(3, pull("w")), optax.sgd(0.1))
+    state, _ = advance(training(start("w"), [player]), 5)
+    np.testing.assert_allclose(state.params["w"], [3.0, -2.0] - 0.3 * (np.array([3.0, -2.0]) - X.mean(0)), rtol=1e-5)
 
 
 def test_collections_are_updated_but_not_trained():
@@ -192,14 +264,26 @@ def test_randomness_is_of_the_step_and_the_player():
 
 
 def test_mistakes_are_named():
-    """Two owners, a network nobody owns, a reduced loss, a batch that cannot be divided."""
+    """Two owners, a network nobody owns or has made, a reduced loss, a batch that cannot be divided."""
     player = Player(("w",), pull("w"), optax.sgd(0.1))
-    with pytest.raises(ValueError, match="one owner"):
+    with pytest.raises(ValueError, match="one owner, but 'w' is owned twice"):
         training(start("w"), [player, player])
-    with pytest.raises(ValueError, match="init_params makes"):
+    with pytest.raises(ValueError, match=r"owns a tuple of names .*, got 'w'"):
+        training(start("w"), [player._replace(owns="w")])
+    with pytest.raises(ValueError, match="every=0"):
+        training(start("w"), [player._replace(every=0)])
+    with pytest.raises(ValueError, match="every=1: add it to the loss"):
+        training(start("w"), [player._replace(lazy=Lazy(pull("w"), 1))])
+    with pytest.raises(ValueError, match=r"makes \['idle'\], but the players own only \['w'\]"):
         training(start("w", "idle"), [player]).init(KEY, BATCH)
-    with pytest.raises(ValueError, match="one number per example"):
+    with pytest.raises(ValueError, match=r"owns \['w'\], but init_params makes only \['v'\]"):
+        training(start("v"), [player]).init(KEY, BATCH)
+    with pytest.raises(ValueError, match=r"one number per example, \(12,\), but loss returned \(\)"):
         advance(one(lambda p, batch, keys: (jnp.mean(pull("w")(p, batch, keys)[0]), Aux())))
+    with pytest.raises(ValueError, match=r"but loss returned a \w*Tracer"):
+        advance(one(lambda p, batch, keys: pull("w")(p, batch, keys)[0]))
+    with pytest.raises(ValueError, match="w/stats with arrays"):
+        advance(one(lambda p, batch, keys: (pull("w")(p, batch, keys)[0], Aux({}, {"w": {"stats": jnp.zeros(2)}}))))
     with pytest.raises(ValueError, match="12 cannot be accumulated in 5 equal parts"):
         advance(one(pull("w"), accumulate=5))
 
@@ -299,9 +383,9 @@ def test_all_players_are_skipped_together():
     players = [Player(("a",), pull("a"), optax.adam(0.1)), Player(("b",), counting, optax.adam(0.1), every=2)]
     trainer = training(init, players, ema=ema.constant(0.5), max_skipped=4)
     state, step, states = trainer.init(KEY, BATCH), jax.jit(trainer.step), []
-    for _ in range(3):
+    for _ in range(4):
         state, _ = step(state, BATCH, KEY)
         states.append(state)
     same(arrays(states[1]), arrays(states[0]))
-    assert states[2].skipped.tolist() == [1, 0] and float(states[2].extra["b"]["stats"]["n"]) == 2
+    assert states[3].skipped.tolist() == [1, 0] and float(states[3].extra["b"]["stats"]["n"]) == 1
     assert np.any(states[2].params["a"] != states[1].params["a"])

@@ -1,11 +1,11 @@
 """Dropout with one key per example."""
 
-import zlib
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from jaxgen.models.layers.salt import salt
 
 
 class Dropout(nn.Module):
@@ -29,9 +29,9 @@ class Dropout(nn.Module):
                 f"dropout takes one key per example: expected keys of shape {h.shape[:1]}, got {keys.shape}; "
                 "split the step's key with jax.random.split(key, batch_size)"
             )
-        salt = zlib.crc32("/".join(self.path).encode())
+        place = salt(self)
 
         def mask(key: Array) -> Array:
-            return jax.random.bernoulli(jax.random.fold_in(key, salt), 1.0 - self.rate, h.shape[1:])
+            return jax.random.bernoulli(jax.random.fold_in(key, place), 1.0 - self.rate, h.shape[1:])
 
         return jnp.where(jax.vmap(mask)(keys), h / (1.0 - self.rate), 0.0).astype(h.dtype)

@@ -1,61 +1,41 @@
 """Resampling of NHWC images by a factor of two: FIR filters, alone or fused with a convolution, and naive; and
 bilinear to any size.
 
-A FIR filter is separable and given by its taps along one axis. It is a sum of shifted slices, which XLA fuses
-into one pass; as a depthwise convolution it is ten to a hundred times slower on a CPU.
-
 Source: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", appendix B; Zhang 2019,
 "Making Convolutional Networks Shift-Invariant Again".
 """
 
-import functools
-import operator
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
-
-def _fir(x: Array, taps: Sequence[float], axis: int, pad: tuple[int, int], stride: int = 1) -> Array:
-    """y[n] = sum_i taps[i] x[stride n + i - pad[0]] along one axis; x is zero outside."""
-    padding = [(0, 0, 0)] * x.ndim
-    padding[axis] = (*pad, 0)
-    x = lax.pad(x, jnp.zeros((), x.dtype), padding)
-    last = (x.shape[axis] - len(taps)) // stride * stride
-    terms = (tap * lax.slice_in_dim(x, i, i + last + 1, stride=stride, axis=axis) for i, tap in enumerate(taps))
-    return functools.reduce(operator.add, terms)
+from jaxgen.models.layers.conv import conv_general_dilated
+from jaxgen.models.layers.upfirdn import upfirdn2d
 
 
-def _taps(kernel: Sequence[float], gain: float) -> tuple[float, ...]:
-    """The filter with sum `gain`, mirrored, so that _fir, a correlation, convolves with it."""
-    return tuple(gain * tap / sum(kernel) for tap in reversed(kernel))
+def _taps(kernel: Sequence[float]) -> np.ndarray:
+    """The filter with sum 1."""
+    return np.asarray(kernel, float) / sum(kernel)
 
 
 def fir_upsample(x: Array, kernel: Sequence[float] = (1, 3, 3, 1)) -> Array:
-    """[B, H, W, C] -> [B, 2H, 2W, C]: a zero after every sample, then the filter, of gain 2 along each axis.
-
-    Even and odd outputs see different halves of the taps and none of the zeros, so each phase is a filter of
-    its own and the two are interleaved.
-    """
-    taps, lead = _taps(kernel, 2), (len(kernel) + 1) // 2
-    for axis in (1, 2):
-        phases = []
-        for phase in (0, 1):
-            first = (lead - phase) % 2
-            own, before = taps[first::2], (lead - phase - first) // 2
-            phases.append(_fir(x, own, axis, (before, len(own) - 1 - before)))
-        shape = [2 * n if i == axis else n for i, n in enumerate(x.shape)]
-        x = jnp.stack(phases, axis + 1).reshape(shape)
-    return x
+    """[B, H, W, C] -> [B, 2H, 2W, C]: a zero after every sample, then the filter, of gain 2 along each axis."""
+    before = (len(kernel) + 1) // 2
+    return upfirdn2d(x, _taps(kernel), up=2, padding=(before, len(kernel) - 1 - before), gain=4)
 
 
 def fir_downsample(x: Array, kernel: Sequence[float] = (1, 3, 3, 1)) -> Array:
     """[B, H, W, C] -> [B, H/2, W/2, C]: the filter, of gain 1, at every second sample."""
     p = len(kernel) - 2
-    for axis in (1, 2):
-        x = _fir(x, _taps(kernel, 1), axis, ((p + 1) // 2, p // 2), stride=2)
-    return x
+    return upfirdn2d(x, _taps(kernel), down=2, padding=((p + 1) // 2, p // 2))
+
+
+def plain_conv(x: Array, w: Array) -> Array:
+    """A convolution as it is: [B, H, W, C] -> [B, H, W, D], w: [k, k, C, D]."""
+    return conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def upsample_conv(x: Array, w: Array, kernel: Sequence[float] = (1, 3, 3, 1)) -> Array:
@@ -65,17 +45,14 @@ def upsample_conv(x: Array, w: Array, kernel: Sequence[float] = (1, 3, 3, 1)) ->
     y = lax.conv_general_dilated(
         x, w, (1, 1), [(k - 1, k - 1)] * 2, lhs_dilation=(2, 2), dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    for axis in (1, 2):
-        y = _fir(y, _taps(kernel, 2), axis, ((p + 1) // 2 + 1, p // 2 + 1))
-    return y
+    return upfirdn2d(y, _taps(kernel), padding=((p + 1) // 2 + 1, p // 2 + 1), gain=4)
 
 
 def downsample_conv(x: Array, w: Array, kernel: Sequence[float] = (1, 3, 3, 1)) -> Array:
     """A convolution of stride 2 after the filter: [B, H, W, C] -> [B, H/2, W/2, D], w: [k, k, C, D]."""
     p = len(kernel) - 2 + (w.shape[0] - 1)
-    for axis in (1, 2):
-        x = _fir(x, _taps(kernel, 1), axis, ((p + 1) // 2, p // 2))
-    return lax.conv_general_dilated(x, w, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    y = upfirdn2d(x, _taps(kernel), padding=((p + 1) // 2, p // 2))
+    return lax.conv_general_dilated(y, w, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def nearest_upsample(x: Array) -> Array:

@@ -1,0 +1,32 @@
+"""A VAE of fully connected layers on the 8x8 digits: 16 latent variables, 17-way categorical pixels.
+
+jaxgen train --config=configs/vae/digits.py --workdir=runs/vae_digits
+jaxgen likelihood --workdir=runs/vae_digits
+jaxgen evaluate --workdir=runs/vae_digits --metrics=fd,prdc,bpd,reconstruction
+jaxgen reconstruct --workdir=runs/vae_digits --out=reconstructions.png
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import call, default
+
+
+def get_config() -> ConfigDict:
+    config = default("vae")
+    config.data.dataset = "digits"
+    config.data.crop = 1
+    config.encoder = call("mlp_encoder", latent=16, width=256, blocks=2, dropout=0.1)
+    config.decoder = call("mlp_decoder", width=256, blocks=2, dropout=0.2)
+    config.loss.likelihood = call("categorical")
+    config.loss.beta = call("linear", start=0.0, end=1.0, steps=1000)
+    config.optimizer = call(
+        "adam",
+        learning_rate=1e-3,
+        b2=0.99,
+        clip=100.0,
+        warmup=100,
+        decay_steps=config.train.get_oneway_ref("steps"),
+    )
+    config.ema = call("warm", decay=0.999)
+    config.train.steps = 2000
+    return config

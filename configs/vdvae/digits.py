@@ -1,0 +1,36 @@
+"""A small VDVAE on the 8x8 digits.
+
+jaxgen train --config=configs/vdvae/digits.py --workdir=runs/vdvae_digits
+jaxgen likelihood --workdir=runs/vdvae_digits
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import call, default
+
+
+def get_config() -> ConfigDict:
+    config = default("hierarchical_vae")
+    config.data.dataset = "digits"
+    config.model = call(
+        "vdvae",
+        encoder="8x1,8d2,4x3,4d4,1x1",
+        decoder="1x1,4m1,4x4,8m4",
+        width=64,
+        bottleneck=0.5,
+        latent=4,
+        dropout=0.1,
+    )
+    config.loss.likelihood = call("categorical")
+    config.optimizer = call(
+        "adam",
+        learning_rate=1e-3,
+        b2=0.9,
+        weight_decay=0.01,
+        warmup=50,
+        clip=1.0,
+        decay_steps=config.train.get_oneway_ref("steps"),
+    )
+    config.ema = call("warm", decay=0.999)
+    config.train.steps = 1200
+    return config

@@ -1,0 +1,33 @@
+r"""Diagonal Gaussians N(mean, exp(2 log_std)): element by element, so that whoever calls sums over what it likes.
+
+    log N(z)        = -1/2 ((z - mean) / std)^2 - log std - 1/2 log 2 pi
+    KL(N_1 || N_2)  = log std_2 - log std_1 + (std_1^2 + (mean_1 - mean_2)^2) / (2 std_2^2) - 1/2
+
+Source: Kingma and Welling 2014, "Auto-Encoding Variational Bayes", appendix B.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxgen.losses.algebra import draw
+
+
+def log_prob(z: Array, mean: ArrayLike = 0.0, log_std: ArrayLike = 0.0) -> Array:
+    """log N(z), nats of every element; a density."""
+    return -0.5 * jnp.square((z - mean) * jnp.exp(-jnp.asarray(log_std))) - log_std - 0.5 * math.log(2 * math.pi)
+
+
+def kl(mean: Array, log_std: Array, prior_mean: ArrayLike = 0.0, prior_log_std: ArrayLike = 0.0) -> Array:
+    """KL(N(mean, std) || N(prior_mean, prior_std)), nats of every element; by default from the standard normal."""
+    ratio = log_std - jnp.asarray(prior_log_std)
+    distance = (mean - prior_mean) * jnp.exp(-jnp.asarray(prior_log_std))
+    return 0.5 * (jnp.expm1(2 * ratio) + jnp.square(distance)) - ratio
+
+
+def sample(keys: Array, salt: int, mean: Array, log_std: Array) -> Array:
+    """mean + std eps with eps of each example's own key, [B, ...]: differentiable in mean and log_std."""
+    return mean + jnp.exp(log_std) * draw(keys, salt, lambda key: jax.random.normal(key, mean.shape[1:], mean.dtype))

@@ -1,0 +1,129 @@
+"""The recipe of a hierarchical variational autoencoder: one network, whichever ladder and likelihood its configuration
+names."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import written
+from jaxgen.data import Spec
+from jaxgen.losses.algebra import Batch, Loss, Params, add, named, scale
+from jaxgen.losses.hierarchical import hierarchical
+from jaxgen.losses.importance import log_mean
+from jaxgen.losses.likelihoods import Likelihood
+from jaxgen.losses.spectral import STATE, batch_norm_scales, spectral_norms, unmeasured
+from jaxgen.models.bind import stateful
+from jaxgen.models.vae.hierarchy import Ladder, Latents
+from jaxgen.recipe import Recipe
+from jaxgen.recipes import names
+from jaxgen.recipes.latent import drawn
+from jaxgen.recipes.names import invoke, unknown
+from jaxgen.recipes.network import classes, network, optimizer, played, weight
+from jaxgen.recipes.space import Statistics, enter, fold, in_model_space, model_space
+from jaxgen.recipes.vae import OUTPUTS, check_space
+from jaxgen.train.player import Player
+
+NETWORK = "vae"  # its name among the parameters
+
+
+def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:
+    """`config` on data of `spec`. Raises ValueError, naming the key."""
+    count, size = classes(config.data, spec), math.prod(spec.shape)
+    space = model_space(config.data, spec.levels, statistics)
+    likelihood: Likelihood = invoke(names.LIKELIHOODS, config.loss.likelihood, "likelihood", levels=spec.levels)
+    if likelihood.density:
+        raise ValueError(
+            f"family=hierarchical_vae bounds the likelihood of integers, but loss.likelihood="
+            f"{config.loss.likelihood.name} is a density: take categorical or discretized_logistic_mixture."
+        )
+    check_space(config, spec, likelihood, space)
+    if config.sampling.output not in OUTPUTS:
+        raise unknown("sampling.output", config.sampling.output, OUTPUTS)
+    channels = likelihood.outputs(spec.shape[-1])
+    module = network(config, shape=spec.shape, num_classes=count, out_channels=channels)
+    if not isinstance(module, Ladder):
+        raise ValueError(f"model={config.model.name} has no groups of latent variables: take model=vdvae or nvae.")
+    regular = weight("loss.spectral", config.loss.spectral)
+
+    def init_params(key: Array, batch: Batch) -> Params:
+        cond = jnp.zeros((1,), jnp.int32) if count else None
+        variables = module.init(key, jnp.zeros((1, *spec.shape)), cond)
+        return {NETWORK: variables} if regular is None else {NETWORK: variables, STATE: unmeasured(variables)}
+
+    beta = weight("loss.beta", config.loss.beta)
+    bound_loss = hierarchical(
+        stateful(module, NETWORK),
+        likelihood,
+        module.resolutions,
+        1.0 if beta is None else beta,
+        config.loss.balance or 0,
+    )
+    loss: Loss = scale(1 / size, bound_loss)
+    owns: tuple[str, ...] = (NETWORK,)
+    if regular is not None:
+        norms = named("spectral", spectral_norms(NETWORK)), named("batch_norm_scales", batch_norm_scales(NETWORK))
+        loss, owns = add(loss, scale(regular, add(*norms))), (NETWORK, STATE)
+
+    def call(params: Params, *args: Any, method: str | None = None) -> Any:
+        return module.apply(params[NETWORK], *args, method=method)
+
+    def bound(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
+        z = enter(space)(keys, x)
+        parameters, kls = call(params, z, cond, keys)
+        return likelihood.log_prob(parameters, z) - sum(kls)
+
+    def importance(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
+        """All samples of an image in one evaluation of the network."""
+        samples = config.likelihood.importance
+
+        def repeated(leaf: Array) -> Array:
+            return jnp.concatenate([leaf] * samples)
+
+        z, label = repeated(enter(space)(keys, x)), None if cond is None else repeated(cond)
+        every = jnp.concatenate([fold(keys, k) for k in range(samples)])
+        parameters, ratio = call(params, z, label, every, method="weigh")
+        return log_mean((likelihood.log_prob(parameters, z) + ratio).reshape(samples, -1))
+
+    def latent(params: Params, keys: Array, cond: Any = None) -> Latents:
+        zs: Latents = call(params, keys, cond, config.sampling.temperature, method="prior")
+        return zs
+
+    def encode(params: Params, keys: Array, x: Array, cond: Any = None) -> Latents:
+        zs: Latents = call(params, enter(space)(keys, x), cond, keys, method="posterior")
+        return zs
+
+    def decode(params: Params, zs: Latents, keys: Array | None = None, cond: Any = None) -> Array:
+        parameters = call(params, zs, cond, method="decode")
+        if keys is None or config.sampling.output == "mean":
+            return space.leave(likelihood.mean(parameters))
+        return space.leave(likelihood.sample(keys, parameters))
+
+    return Recipe(
+        played(config, init_params, [Player(owns, in_model_space(loss, space), optimizer(config))]),
+        sample=drawn(latent, decode),
+        bound=bound,
+        importance=importance,
+        enter=enter(space),
+        latent=latent,
+        encode=encode,
+        decode=decode,
+        about={
+            "network": written(config.model),
+            "latents": f"{len(module.latents)} groups of {sum(map(math.prod, module.latents))} variables, at "
+            + ", ".join(f"{r}x{r} ({module.resolutions.count(r)})" for r in sorted(set(module.resolutions))),
+            "likelihood": written(config.loss.likelihood),
+            "objective": ", ".join(["variational bound in nats a dimension", *terms(config)]),
+            "optimizer": written(config.optimizer),
+            "sampling": f"the {config.sampling.output} of the likelihood at a draw of the prior, temperature "
+            f"{config.sampling.temperature:g}",
+        },
+    )
+
+
+def terms(config: ConfigDict) -> list[str]:
+    """What the section "loss" asks for beside the bound itself, as text."""
+    asked = {key: config.loss[key] for key in ("beta", "balance", "spectral") if config.loss[key] is not None}
+    return [f"{key} {written(value) if isinstance(value, ConfigDict) else value}" for key, value in asked.items()]

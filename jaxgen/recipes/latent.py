@@ -1,0 +1,30 @@
+"""What follows from the latent variables of a model, whatever they are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxgen.losses.algebra import Params
+
+LATENT, OUTPUT = 0x1A7E, 0x0097  # salts: of the latent variables, of the likelihood
+
+
+def gaussian(size: int) -> Callable[[Params, Array, Any], Array]:
+    """The prior N(0, I) of one latent vector: (params, keys [B], cond) -> z [B, size]."""
+
+    def latent(params: Params, keys: Array, cond: Any = None) -> Array:
+        return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, LATENT), (size,), jnp.float32))(keys)
+
+    return latent
+
+
+def drawn(latent: Callable[..., Any], decode: Callable[..., Array]) -> Callable[..., Array]:
+    """`sample` of a `Recipe`: what `decode` makes of draws of `latent`."""
+
+    def sample(params: Params, keys: Array, cond: Any = None) -> Array:
+        return decode(params, latent(params, keys, cond), keys, cond)
+
+    return sample

@@ -1,0 +1,184 @@
+"""The recipe of a variational autoencoder with one latent vector, whichever networks, likelihood and bound its
+configuration names."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from ml_collections import ConfigDict
+
+from jaxgen.configuration import written
+from jaxgen.data import Spec
+from jaxgen.data.transforms import dequantize
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add, scale
+from jaxgen.losses.importance import estimate
+from jaxgen.losses.likelihoods import Likelihood
+from jaxgen.losses.total_correlation import dimension_wise, mutual_information, total_correlation
+from jaxgen.losses.vae import VAE, Charge, capacity, distortion, elbo, free_bits, rate, total
+from jaxgen.models.bind import stateful
+from jaxgen.recipe import Recipe
+from jaxgen.recipes import names
+from jaxgen.recipes.latent import drawn, gaussian
+from jaxgen.recipes.names import invoke, unknown
+from jaxgen.recipes.network import classes, network, optimizer, played, weight
+from jaxgen.recipes.space import NOISE, Space, Statistics, enter, fold, in_model_space, model_space
+from jaxgen.train.player import Player
+
+OUTPUTS = "sample", "mean"
+
+
+def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:
+    """`config` on data of `spec`. Raises ValueError, naming the key."""
+    count, channels = classes(config.data, spec), spec.shape[-1]
+    space = model_space(config.data, spec.levels, statistics)
+    likelihood: Likelihood = invoke(names.LIKELIHOODS, config.loss.likelihood, "likelihood", levels=spec.levels)
+    check_space(config, spec, likelihood, space)
+    if config.sampling.output not in OUTPUTS:
+        raise unknown("sampling.output", config.sampling.output, OUTPUTS)
+    told = {"shape": spec.shape, "num_classes": count, "out_channels": likelihood.outputs(channels)}
+    encoder, decoder = (network(config, name, **told) for name in ("encoder", "decoder"))
+    check_networks(config, encoder, decoder)
+    encoded, decoded = stateful(encoder, "encoder"), stateful(decoder, "decoder")
+
+    def encode(params: Params, x: Array, cond: Any, keys: Array | None) -> tuple[Array, Array]:
+        q: tuple[Array, Array] = encoded(params, x, cond, keys)[0]
+        return q
+
+    def parameters(params: Params, z: Array, cond: Any, keys: Array | None) -> Array:
+        y: Array = decoded(params, z, cond, keys)[0]
+        return y
+
+    def init_params(key: Array, batch: Batch) -> Params:
+        first, second = jax.random.split(key)
+        x, z = jnp.zeros((1, *spec.shape)), jnp.zeros((1, encoder.latent))
+        cond = jnp.zeros((1,), jnp.int32) if count else None
+        return {"encoder": encoder.init(first, x, cond), "decoder": decoder.init(second, z, cond)}
+
+    trained = VAE(encode, parameters, likelihood)
+    settled = VAE(
+        lambda params, x, cond, keys: encode(params, x, cond, None),
+        lambda params, z, cond, keys: parameters(params, z, cond, None),
+        likelihood,
+    )  # without dropout
+    loss = in_model_space(objective(config, trained, spec), space)
+    loss = loss if likelihood.density and not config.data.dequantize else in_bits(loss, space, likelihood, spec)
+
+    def integers(value: Callable[[Params, Batch, Array], Array]) -> Callable[..., Array]:
+        """[B] nats of model space -> of the integers."""
+
+        def bound(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
+            y = dequantize(fold(keys, NOISE), x) if likelihood.density else None
+            z = enter(space)(keys, x) if y is None else space.bins.forward(y)
+            nats = value(params, {"x": z} if cond is None else {"x": z, "cond": cond}, keys)
+            return nats if y is None else nats + space.bins.log_det(y)
+
+        return bound
+
+    def latents(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
+        mean, log_std = encode(params, enter(space)(keys, x), cond, None)
+        return mean + jnp.exp(log_std) * gaussian(encoder.latent)(params, keys, cond)
+
+    def decode(params: Params, z: Array, keys: Array | None = None, cond: Any = None) -> Array:
+        y = parameters(params, z, cond, None)
+        if keys is None or config.sampling.output == "mean":
+            return space.leave(likelihood.mean(y))
+        return space.leave(likelihood.sample(keys, y))
+
+    latent = gaussian(encoder.latent)
+    return Recipe(
+        played(config, init_params, [Player(("encoder", "decoder"), loss, optimizer(config))]),
+        sample=drawn(latent, decode),
+        bound=integers(lambda params, batch, keys: -elbo(settled)(params, batch, keys)[0]),
+        importance=integers(partial(estimate, settled, samples=config.likelihood.importance)),
+        enter=enter(space),
+        latent=latent,
+        encode=latents,
+        decode=decode,
+        about={
+            "encoder": written(config.encoder),
+            "decoder": written(config.decoder),
+            "likelihood": written(config.loss.likelihood),
+            "objective": ", ".join([written(config.loss.estimator), *terms(config)]),
+            "optimizer": written(config.optimizer),
+            "sampling": f"the {config.sampling.output} of the likelihood at a draw of the prior",
+        },
+    )
+
+
+def check_space(config: ConfigDict, spec: Spec, likelihood: Likelihood, space: Space) -> None:
+    """Raises ValueError where a likelihood of integers does not find them in model space."""
+    if likelihood.density:
+        return
+    levels = np.linspace(-1, 1, spec.levels)
+    if config.data.dequantize or config.data.center or not np.allclose(space.table, levels, atol=1e-5):
+        raise ValueError(
+            f"loss.likelihood={config.loss.likelihood.name} is of integers, evenly in [-1, 1]: set "
+            "data.dequantize=False, data.center=False and data.space=linear."
+        )
+
+
+def check_networks(config: ConfigDict, encoder: nn.Module, decoder: nn.Module) -> None:
+    """Raises ValueError unless one gives latent variables and the other takes them."""
+    if not hasattr(encoder, "latent") or hasattr(encoder, "out_channels"):
+        raise ValueError(f"{config.encoder.name} encodes no image: take encoder=mlp_encoder or conv_encoder.")
+    if not (hasattr(decoder, "shape") and hasattr(decoder, "out_channels")) or hasattr(decoder, "latent"):
+        raise ValueError(f"{config.decoder.name} decodes no latent vector: take decoder=mlp_decoder or conv_decoder.")
+
+
+def terms(config: ConfigDict) -> list[str]:
+    """What the section "loss" asks for beside the bound itself, as text."""
+    asked = {key: config.loss[key] for key in ("beta", "capacity", "free_bits", "total_correlation")}
+    return [f"{k} {written(v) if isinstance(v, ConfigDict) else v}" for k, v in asked.items() if v is not None]
+
+
+def objective(config: ConfigDict, vae: VAE, spec: Spec) -> Loss:
+    """The loss of batches in model space, in nats."""
+    section, asked = config.loss, terms(config)
+    bound: Callable[[VAE], Loss] = invoke(names.BOUNDS, section.estimator, "estimator")
+    if section.estimator.name != "elbo":
+        if asked:
+            raise ValueError(f"loss.estimator={section.estimator.name} has no KL divergence to weigh, got {asked[0]}.")
+        return bound(vae)
+    if section.total_correlation is not None:
+        if len(asked) > 1:
+            raise ValueError(f"loss.total_correlation weighs a part of the divergence: leave out {asked[0]}.")
+        parts = mutual_information(vae, spec.size), dimension_wise(vae, spec.size)
+        weighed = weighted("loss.total_correlation", section.total_correlation, total_correlation(vae, spec.size))
+        return add(distortion(vae), *parts, weighed, scale(0.0, rate(vae)))  # the last for its metrics
+    return add(distortion(vae), weighted("loss.beta", section.beta, rate(vae, charge_of(section))))
+
+
+def weighted(where: str, value: Any, loss: Loss) -> Loss:
+    """The loss with the weight that the key `where` has."""
+    factor = weight(where, value)
+    return loss if factor is None else scale(factor, loss)
+
+
+def charge_of(section: ConfigDict) -> Charge:
+    """What the divergence costs."""
+    nats = weight("loss.capacity", section.capacity)
+    if nats is not None and section.free_bits is not None:
+        raise ValueError("loss.capacity and loss.free_bits both say what the divergence costs: leave one out.")
+    if nats is not None:
+        return capacity(nats)
+    return total if section.free_bits is None else free_bits(section.free_bits)
+
+
+def in_bits(loss: Loss, space: Space, likelihood: Likelihood, spec: Spec) -> Loss:
+    """The loss of batches in levels, in nats an image -> the same, with the ELBO as the metric "bits_per_dim"."""
+
+    def reported(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
+        value, aux = loss(params, batch, keys)
+        nats = aux.metrics["distortion"] + aux.metrics["kl"]
+        if likelihood.density:
+            nats -= space.bijection.log_det(space.enter(fold(keys, NOISE), batch["x"]))
+        bits = nats / (math.prod(spec.shape) * math.log(2))
+        return value, aux._replace(metrics={**aux.metrics, "bits_per_dim": bits})
+
+    return reported
