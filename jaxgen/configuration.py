@@ -18,7 +18,7 @@ from typing import Any, Union, get_args, get_origin
 
 from ml_collections import ConfigDict
 
-from jaxgen.schema import AT_LEAST, HARMLESS, HARMLESS_SECTIONS, SEEDS, TELLING
+from jaxgen.schema import AT_LEAST, HARMLESS, HARMLESS_SECTIONS, OPTIONAL, SEEDS, TELLING
 from jaxgen.schema import call as call
 from jaxgen.schema import default as default
 
@@ -83,7 +83,7 @@ def fill(config: ConfigDict, defaults: ConfigDict, prefix: str) -> None:
         if key not in config:
             config[key] = value
         elif not isinstance(value, ConfigDict):
-            expect(f"config.{prefix}{key}", annotation(value), config[key])
+            expect(f"config.{prefix}{key}", annotation(prefix + key, value), config[key])
         elif not isinstance(config[key], ConfigDict) or is_call(value) and not is_call(config[key]):
             raise ValueError(f"config.{prefix}{key} must be {describe(value)}, got {config[key]!r}.")
         elif not is_call(value):
@@ -121,13 +121,13 @@ def override(config: ConfigDict, overrides: Iterable[str]) -> ConfigDict:
                     del section[key]  # an argument may change its type; the function says which it takes
                 section[key] = value if key == "name" else literal(value)
             else:
-                kind = annotation(default_of(path, config))
+                kind = annotation(path, default_of(path, config))
                 section[key] = expect(f"config.{path}", kind, literal(value, type(old) is str))
     if set(config) != set(schema_of(config)):
         raise ValueError(f"config.family={config.family} has other sections than its file sets: take a file of it.")
     values = dict(leaves(config))
     for path, least in AT_LEAST.items():
-        if values.get(path, least) < least:
+        if values.get(path) is not None and not values[path] >= least:
             raise ValueError(f"config.{path} must be at least {least}, got {values[path]}.")
     if not SEEDS[0] <= config.seed <= SEEDS[1]:
         raise ValueError(f"config.seed must be in {SEEDS[0]} .. {SEEDS[1]}, got {config.seed}.")
@@ -198,9 +198,11 @@ def literal(text: str, is_text: bool = False) -> Any:
     return text if is_text and not isinstance(value, str) else value
 
 
-def annotation(value: Any) -> Any:
-    """The type that replaces a default value: optional ones have the default None."""
-    return Any if value is None else type(value)
+def annotation(path: str, value: Any) -> Any:
+    """The type of what may replace the default `value` at `path`."""
+    if value is None:
+        return OPTIONAL[path] | None if path in OPTIONAL else Any
+    return type(value)
 
 
 def expect(where: str, kind: Any, value: Any) -> Any:
@@ -213,7 +215,7 @@ def expect(where: str, kind: Any, value: Any) -> Any:
         if origin is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         if origin in (tuple, list, Sequence) and isinstance(value, tuple | list):
-            return tuple(value)
+            return tuple(expect(f"every element of {where}", (*get_args(one), Any)[0], element) for element in value)
         if origin in (bool, str) and isinstance(value, origin) or origin is type(None) and value is None:
             return value
         if origin in (int, float) and isinstance(value, origin) and not isinstance(value, bool):

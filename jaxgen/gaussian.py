@@ -7,13 +7,14 @@ Source: Kingma and Welling 2014, "Auto-Encoding Variational Bayes", appendix B.
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
-from jaxgen.losses.algebra import draw
+from jaxgen.keys import draw
 
 
 def log_prob(z: Array, mean: ArrayLike = 0.0, log_std: ArrayLike = 0.0) -> Array:
@@ -28,6 +29,11 @@ def kl(mean: Array, log_std: Array, prior_mean: ArrayLike = 0.0, prior_log_std: 
     return 0.5 * (jnp.expm1(2 * ratio) + jnp.square(distance)) - ratio
 
 
+def noise(keys: Array, salt: int, shape: Sequence[int], dtype: DTypeLike = float) -> Array:
+    """eps ~ N(0, I), [B, *shape], each example's of its own key."""
+    return draw(keys, salt, lambda key: jax.random.normal(key, shape, dtype))
+
+
 def sample(keys: Array, salt: int, mean: Array, log_std: Array) -> Array:
     """mean + std eps with eps of each example's own key, [B, ...]: differentiable in mean and log_std."""
-    return mean + jnp.exp(log_std) * draw(keys, salt, lambda key: jax.random.normal(key, mean.shape[1:], mean.dtype))
+    return mean + jnp.exp(log_std) * noise(keys, salt, mean.shape[1:], mean.dtype)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 from jax import Array
 
 from jaxgen.classifier import Classifier
 from jaxgen.denoiser import Denoiser
 from jaxgen.train.player import Training
+from jaxgen.train.state import State
 
 Params = Any  # {network name: variables}
 
@@ -29,11 +31,14 @@ class Recipe(NamedTuple):
     denoiser:   params -> `Denoiser` in model space, what samplers, guidance and inverse problems take.
     classifier: params -> `Classifier` of noisy images in model space.
     latent:     (params, keys [B], cond) -> latent variables drawn from their prior, a pytree with a leading axis B.
-    encode:     (params, keys [B], x [B, H, W, C] levels, cond) -> latent variables of these images.
-    decode:     (params, latent variables, keys [B] or None, cond) -> images [B, H, W, C], as `sample` gives them.
+    encode:     (params, keys [B], x [B, H, W, C] levels, cond) -> latent variables of these images, the means of their
+                posteriors.
+    decode:     (params, latent variables, keys [B] or None, cond) -> images [B, H, W, C], as `sample` gives them, or
+                without keys the means of their likelihood.
     codes:      (params, keys [B], x [B, H, W, C] levels, cond) -> the indices of these images, a tuple of int32 [B, ...],
                 one for each of `codebooks`, which says how many codes they have.
     prepare:    (params, key) -> params, with what is measured once before sampling.
+    variables:  () -> the variables of all networks as shapes, where `training.init` reads some of them from files.
     about:      what the model is, a line each, by what the line is about.
     """
 
@@ -53,4 +58,14 @@ class Recipe(NamedTuple):
     codes: Callable[[Params, Array, Array, Any], tuple[Array, ...]] | None = None
     codebooks: tuple[int, ...] = ()
     prepare: Callable[[Params, Array], Params] | None = None
+    variables: Callable[[], Params] | None = None
     about: Mapping[str, str] = {}
+
+
+def structure(recipe: Recipe) -> State:
+    """The state before the first step, as shapes; reads no file."""
+    if recipe.variables is None:
+        state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
+        return state
+    started: State = jax.eval_shape(recipe.training.start, recipe.variables())
+    return started

@@ -31,6 +31,8 @@ def common() -> dict[str, Any]:
             "test_split": "test",
             "flip": False,  # random left-right mirroring
             "crop": 0,  # random shifts by up to this many pixels, over reflected borders
+            "shift": 0,  # the same over empty borders (level 0)
+            "shift_rate": 1.0,  # share of the images that "shift" moves
             "conditional": False,  # the networks are told the class; a classifier learns it
             "dequantize": False,  # add U[0, 1) to the integer levels, anew at every step
             "space": call("linear"),  # from levels to model space
@@ -108,7 +110,7 @@ def gan() -> dict[str, Any]:
             "network": call("mlp_generator"),
             "optimizer": call("adam", learning_rate=2e-4, b1=0.0, b2=0.99),
             "every": 1,  # it moves at every n-th step
-            "lazy": 1,  # its penalties do, in moves of their own
+            "lazy": 1,  # its penalties on gradients do, in moves of their own; all else belongs to every move
         },
         "critic": {
             "network": call("mlp_critic"),
@@ -119,21 +121,21 @@ def gan() -> dict[str, Any]:
         "augment": call("none"),  # of all that the critic sees; of what it compares, under a consistency loss
         "loss": {
             "objective": call("relativistic"),
-            "r1": None,  # weights of the penalties on the critic:
+            "r1": None,  # weights of the penalties on the critic's gradient, which may be lazy,
             "r2": None,
             "gradient_penalty": None,
             "one_sided": None,
             "zero_centred": None,
             "dragan": None,
-            "lecam": None,
+            "lecam": None,  # of what else the critic pays,
             "consistency": None,
             "fake_consistency": None,
-            "feature_matching": None,  # and on the generator:
-            "path_length": None,
+            "path_length": None,  # of the penalty on the generator's gradient, which may be lazy,
+            "feature_matching": None,  # and of what else the generator pays
             "orthogonal": None,
         },
         "sampling": {
-            "truncation": 1.0,  # of the latent variables towards their middle; 1: none
+            "truncation": 1.0,  # of the latent variables towards their middle; 1: none, as BigGAN half its threshold
             "standing": 0,  # batches by which batch statistics are measured anew before sampling; 0: running ones
             **drawn(),
         },
@@ -226,9 +228,22 @@ HARMLESS = (
 HARMLESS_SECTIONS = ("sampling.", "likelihood.", "parallel.", "train.best.")
 TELLING = ("parallel.dtype",)  # trains otherwise; a trained model may be used in any
 
+OPTIONAL = {  # the types of keys whose default is None
+    "data.center_crop": int,
+    "data.image_size": int,
+    "loss.free_bits": float,
+    "loss.balance": int,
+}
 SEEDS = 0, 2**32 - 1  # what a random key takes
 AT_LEAST = {
+    "data.center_crop": 1,
+    "data.image_size": 1,
     "data.crop": 0,
+    "loss.free_bits": 0,
+    "loss.balance": 0,
+    "sampling.temperature": 0,
+    "data.shift": 0,
+    "data.shift_rate": 0.0,
     "train.steps": 1,
     "train.batch_size": 1,
     "train.log_every": 0,

@@ -21,7 +21,7 @@ from jaxgen.parallel.batched import batched, example_keys
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.prediction import EPS
 from jaxgen.recipes import Statistics, build, measure, names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.space import model_space
 from jaxgen.train.player import measured
 from jaxgen.train.state import averaged

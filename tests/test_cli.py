@@ -254,7 +254,7 @@ BAD_CONFIGURATION = {
     "guidance interval": ("--config.sampling.guidance_interval=(2,1)", "two numbers (low, high)"),
     "argument that is no function": (
         "--config.sampling.solver=predictor_corrector --config.sampling.solver.predictor=reverse_difusion",
-        "unknown predictor 'reverse_difusion': did you mean 'reverse_diffusion'",
+        "unknown sampling.solver.predictor 'reverse_difusion': did you mean 'reverse_diffusion'",
     ),
     "argument that is missing": (
         "--config.sampling.solver=predictor_corrector",

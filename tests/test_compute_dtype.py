@@ -98,7 +98,7 @@ def test_what_a_network_cannot_do_is_refused(monkeypatch):
     for setting, sentence in refusals.items():
         with pytest.raises(ValueError, match=sentence.replace("?", r"\?")):
             recipe("mlp", setting)
-    monkeypatch.setitem(names.MODELS, "plain", lambda: object())
+    monkeypatch.setitem(names.NETWORKS["denoiser"], "plain", lambda: object())
     for setting, key in (("parallel.dtype=bfloat16", "dtype"), ("parallel.remat=True", "remat")):
         config = override(default(), ["model=plain", setting])
         with pytest.raises(ValueError, match=f"the network plain knows no {key}: leave out parallel.{key}"):

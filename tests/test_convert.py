@@ -24,7 +24,8 @@ from jaxgen.io.checkpoint import checkpoints
 from jaxgen.io.weights import score_sde
 from jaxgen.models import bind
 from jaxgen.recipes import build
-from jaxgen.recipes.names import MODELS, invoke
+from jaxgen.recipes.invoke import invoke
+from jaxgen.recipes.names import MODELS
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINTS = Path(__file__).parent / "golden" / "checkpoints"

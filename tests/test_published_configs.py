@@ -14,7 +14,7 @@ from jaxgen.data import Spec
 from jaxgen.models.layers import conv
 from jaxgen.parallel.batched import example_keys
 from jaxgen.recipes import Statistics, build, names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 PUBLISHED = json.loads((Path(__file__).parent / "golden" / "score_sde_configs.json").read_text())["runs"]

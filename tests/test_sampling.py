@@ -15,12 +15,13 @@ from jaxgen.configuration import load
 from jaxgen.data import Spec
 from jaxgen.data.transforms import dequantize, nearest
 from jaxgen.denoiser import Denoiser
+from jaxgen.keys import fold
 from jaxgen.parallel.batched import example_keys
 from jaxgen.prediction import EPS
 from jaxgen.recipes import build, names
-from jaxgen.recipes.space import NOISE, fold
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.sampling import in_place, sampler
+from jaxgen.recipes.space import NOISE
 from jaxgen.sampling.sample import prior
 from jaxgen.sde import expand
 from jaxgen.workdir import Run
@@ -117,7 +118,7 @@ class GaussianNetwork(nn.Module):
 
 @pytest.fixture
 def trained_on_a_table(monkeypatch):
-    monkeypatch.setitem(names.MODELS, "gaussian", GaussianNetwork)
+    monkeypatch.setitem(names.NETWORKS["denoiser"], "gaussian", GaussianNetwork)
 
     def recipe(*overrides):
         tight = ["likelihood.rtol=1e-6", "likelihood.atol=1e-6"]

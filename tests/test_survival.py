@@ -72,7 +72,7 @@ def test_fused_steps_and_the_best_checkpoint_change_no_step(whole, tmp_path):
     ("flags", "said"),
     [
         (("train.best=lowest", "train.best.metric=los"), "unknown metric of train.best 'los': did you mean 'loss'?"),
-        (("train.best=smallest",), "unknown best 'smallest': did you mean"),
+        (("train.best=smallest",), "unknown train.best 'smallest': did you mean"),
         (("parallel.fused=4",), "train.steps=6 must be a multiple of parallel.fused=4"),
     ],
 )

@@ -1,5 +1,6 @@
 """BigGAN on ImageNet at 128x128: FID 8.7, Inception score 98.8, without truncation (Brock et al. 2019,
-1809.11096); 70 million parameters in the generator.
+1809.11096); 70 million parameters in the generator. A truncation psi here draws |z| <= 2 psi, with 1 for none: 0.25 is
+the paper's threshold 0.5.
 
 jaxgen train --config=configs/biggan/imagenet128.py --workdir=runs/biggan_imagenet128
 jaxgen evaluate --workdir=runs/biggan_imagenet128 --metrics=fid,is

@@ -29,11 +29,11 @@ def get_config() -> ConfigDict:
     config.loss.beta = call("linear", start=1e-4, end=1.0, steps=warm)
     config.loss.balance = warm
     config.loss.spectral = 1e-2 / DIMENSIONS
+    first = 5 * IMAGES // BATCH
     config.optimizer = call(
         "adamax",
-        learning_rate=1e-2,
-        warmup=5 * IMAGES // BATCH,
-        decay_steps=config.train.steps,
+        learning_rate=call("cosine", start=1e-2, end=1e-4, steps=config.train.steps - first),
+        warmup=first,
         eps=1e-3 / DIMENSIONS,
         weight_decay=3e-4 / DIMENSIONS,
     )

@@ -1,4 +1,4 @@
-"""R3GAN on CIFAR-10, class-conditional: FID 1.96 (Huang et al. 2025, table 4).
+"""R3GAN on CIFAR-10, class-conditional: FID 1.96 (Huang et al. 2025, 2501.05441).
 
 jaxgen train --config=configs/r3gan/cifar10.py --workdir=runs/r3gan_cifar10
 jaxgen evaluate --workdir=runs/r3gan_cifar10 --metrics=fid

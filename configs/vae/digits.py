@@ -14,9 +14,10 @@ from jaxgen.configuration import call, default
 def get_config() -> ConfigDict:
     config = default("vae")
     config.data.dataset = "digits"
-    config.data.crop = 1
+    config.data.shift = 1
+    config.data.shift_rate = 0.6
     config.encoder = call("mlp_encoder", latent=16, width=256, blocks=2, dropout=0.1)
-    config.decoder = call("mlp_decoder", width=256, blocks=2, dropout=0.2)
+    config.decoder = call("mlp_decoder", width=256, blocks=2, dropout=0.3)
     config.loss.likelihood = call("categorical")
     config.loss.beta = call("linear", start=0.0, end=1.0, steps=1000)
     config.optimizer = call(

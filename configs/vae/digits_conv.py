@@ -12,5 +12,5 @@ from jaxgen.configuration import call, derive
 def get_config() -> ConfigDict:
     config = derive(__file__, "digits.py")
     config.encoder = call("conv_encoder", latent=16, widths=(32, 64), blocks=1, dropout=0.1)
-    config.decoder = call("conv_decoder", widths=(32, 64), blocks=1, dropout=0.2)
+    config.decoder = call("conv_decoder", widths=(32, 64), blocks=1, dropout=0.3)
     return config

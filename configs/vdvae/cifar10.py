@@ -27,7 +27,15 @@ def get_config() -> ConfigDict:
     config.loss.likelihood = call("discretized_logistic_mixture", mixtures=10)
     # The loss is in nats a dimension: clipping and skipping are of its gradient.
     config.optimizer = call(
-        "adam", learning_rate=2e-4, b1=0.9, b2=0.9, weight_decay=0.01, warmup=100, clip=200.0, skip=400.0
+        "adam",
+        learning_rate=2e-4,
+        b1=0.9,
+        b2=0.9,
+        weight_decay=0.01,
+        decay_vectors=True,
+        warmup=100,
+        clip=200.0,
+        skip=400.0,
     )
     config.ema = call("constant", decay=0.9999)
     config.train.steps = 1_000_000

@@ -14,17 +14,17 @@ def get_config() -> ConfigDict:
     config.data.dataset = "digits"
     config.model = call(
         "vdvae",
-        encoder="8x1,8d2,4x3,4d4,1x1",
-        decoder="1x1,4m1,4x4,8m4",
+        encoder="8x1,8d2,4x3,4d2,2x1",
+        decoder="2x2,4m2,4x3,8m4",
         width=64,
         bottleneck=0.5,
-        latent=4,
-        dropout=0.1,
+        latent=8,
+        dropout=0.2,
     )
     config.loss.likelihood = call("categorical")
     config.optimizer = call(
         "adam",
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         b2=0.9,
         weight_decay=0.01,
         warmup=50,
@@ -32,5 +32,5 @@ def get_config() -> ConfigDict:
         decay_steps=config.train.get_oneway_ref("steps"),
     )
     config.ema = call("warm", decay=0.999)
-    config.train.steps = 1200
+    config.train.steps = 1000
     return config

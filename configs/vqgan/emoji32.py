@@ -22,8 +22,9 @@ def get_config() -> ConfigDict:
     config.loss.reconstruction = call("l1")
     with config.unlocked():
         config.loss.adversarial = 0.2
-    config.optimizer = call("adam", learning_rate=4e-4, b1=0.5, b2=0.9)
-    config.ema = call("warm", decay=0.999)
     config.train.steps = 3000
+    # The codebook is that of the encoder that trains: as its learning rate goes to 0, the average meets it.
+    config.optimizer = call("adam", learning_rate=4e-4, b1=0.5, b2=0.9, decay_steps=config.train.steps)
+    config.ema = call("warm", decay=0.999)
     config.train.batch_size = 64
     return config

@@ -12,10 +12,10 @@ from jaxgen.configuration import call, default
 def get_config() -> ConfigDict:
     config = default("autoencoder")
     config.data.dataset = "digits"
-    quantizer = call("moving_average", size=64, dim=16, decay=0.95, restart=0.1)
+    quantizer = call("moving_average", size=64, dim=16, decay=0.99, restart=0.1)
     config.model = call("vqvae", quantizer=quantizer, channels=64, halvings=1, blocks=2, width=32)
     config.train.steps = 2000
     config.train.batch_size = 128
-    config.optimizer = call("adam", learning_rate=1e-3, decay_steps=config.train.get_oneway_ref("steps"))
+    config.optimizer = call("adam", learning_rate=4e-3, decay_steps=config.train.get_oneway_ref("steps"))
     config.ema = call("warm", decay=0.99)
     return config

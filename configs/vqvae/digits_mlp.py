@@ -13,4 +13,5 @@ def get_config() -> ConfigDict:
     config = derive(__file__, "digits.py")
     quantizer = config.model.quantizer
     config.model = call("mlp_autoencoder", quantizer=quantizer, vectors=16, width=256, blocks=2)
+    config.optimizer.learning_rate = 1e-3
     return config

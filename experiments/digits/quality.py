@@ -19,6 +19,7 @@ METRICS = {
     "edm/digits_mlp": "fd,prdc,nn",
     "edm/digits_unet": "fd,prdc,nn",
     "flow/digits": "fd,prdc,nn",
+    "gan/digits_mlp": "fd,prdc,nn",
     "vp/digits": "bpd",
     "subvp/digits": "bpd",
     "vdm/digits": "bpd",

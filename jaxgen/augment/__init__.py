@@ -1,7 +1,6 @@
 """What a critic sees of images: random transforms, and their probability."""
 
 from jaxgen.augment.ada import ada as ada
-from jaxgen.augment.augmented import Augment as Augment
 from jaxgen.augment.augmented import Augmentation as Augmentation
 from jaxgen.augment.augmented import augmented as augmented
 from jaxgen.augment.differentiable import differentiable as differentiable

@@ -29,12 +29,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import erfinv, ndtri
 
-from jaxgen.augment.augmented import Augment, Augmentation
+from jaxgen import gaussian
+from jaxgen.augment.augmented import Augmentation
 from jaxgen.augment.color import recolor
 from jaxgen.augment.geometry import centered, rotation, scaling, translation, warp
 from jaxgen.augment.probability import Probability, adaptive, current, initial
 from jaxgen.augment.wavelets import BANDS, filter_matrices
-from jaxgen.losses.algebra import Params, draw
+from jaxgen.losses.algebra import Params
+from jaxgen.losses.consistency import Augment
 
 Parameters = dict[str, Array]  # {transform: its numbers}, of one image, or of each with a leading axis B
 EXPECTED_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of the bands in natural images, 1/f^2
@@ -106,7 +108,10 @@ def ada(
     kinds = (BLIT, blit), (GEOMETRY, geometry), (COLOR, color), (("bands",), bands), (("noise",), noise)
     strengths = {name: strength for names, strength in (*kinds, (("cutout",), cutout)) for name in names if strength}
     return Augmentation(
-        transforming(strengths), initial(probability.start), lambda loss: probability.follow(loss, batch)
+        transforming(strengths),
+        initial(probability.start),
+        lambda loss: probability.follow(loss, batch),
+        probability.signed,
     )
 
 
@@ -121,7 +126,7 @@ def transforming(strengths: Mapping[str, float]) -> Augment:
         drawn = jax.vmap(lambda key: parameters(key, p, strengths, x.dtype))(keys)
         grain = jnp.zeros_like(x)
         if "noise" in drawn:
-            grain = draw(keys, 0x6A41, lambda key: jax.random.normal(key, x.shape[1:], x.dtype))
+            grain = gaussian.noise(keys, 0x6A41, x.shape[1:], x.dtype)
         return transformed(x, drawn, grain)
 
     return augment

@@ -12,7 +12,7 @@ from jax import Array
 from jax.scipy.ndimage import map_coordinates
 
 from jaxgen.augment.wavelets import SYM6
-from jaxgen.models.layers.upfirdn import upfirdn2d
+from jaxgen.upfirdn import upfirdn2d
 
 REACH = len(SYM6) // 4  # pixels to either side that a filter at twice the rate sees
 

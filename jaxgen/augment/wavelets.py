@@ -5,8 +5,7 @@
 h is the low-pass filter of the symlet with N vanishing moments, 2N taps. By the first equation a signal that h has
 enlarged to twice its rate comes back unchanged through the mirrored h.
 
-Source: Daubechies 1992, "Ten Lectures on Wavelets", table 8.3; bands as in Karras et al. 2020 (2006.06676), appendix
-B.2.
+Source: Daubechies 1992, "Ten Lectures on Wavelets"; bands as in Karras et al. 2020 (2006.06676).
 """
 
 import numpy as np

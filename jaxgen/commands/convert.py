@@ -19,7 +19,7 @@ from jaxgen.io.checkpoint import checkpoints
 from jaxgen.io.location import exists, is_remote
 from jaxgen.io.weights import score_sde
 from jaxgen.io.weights.score_sde import Network, Weights
-from jaxgen.recipe import Recipe
+from jaxgen.recipe import Recipe, structure
 from jaxgen.recipes import build
 from jaxgen.train.state import State
 from jaxgen.workdir import Run
@@ -58,7 +58,7 @@ def network(recipe: Recipe) -> Network:
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
+        state = structure(recipe)
     return Network(state.params["net"]["params"], calls)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxgen.commands import latent, likelihood
 from jaxgen.commands.accuracy import accuracy
 from jaxgen.commands.inception import INCEPTION, Network, measurement
-from jaxgen.commands.latent import interpolated, reconstruction_of, reconstructions
+from jaxgen.commands.latent import ends_of, interpolated, reconstruction_of, reconstructions
 from jaxgen.commands.model import Model, folder, labels_for, open_data
 from jaxgen.commands.sample import STRIP, draw, path, rows_of
 from jaxgen.configuration import plain, unknown
@@ -43,6 +43,7 @@ def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) 
         likelihood.check(model)
     if "reconstruction" in chosen:
         reconstruction_of(model.recipe)
+    ends = None if model.recipe.decode is None else ends_of(model, ROWS)
     found: list[Result] = []
     pictures: list[Picture] = []
     used: list[Rows] = []
@@ -57,9 +58,13 @@ def evaluate(model: Model, metrics: str, num: int, seed: int, network: Network) 
     if "reconstruction" in chosen:
         figures, shown = reconstructions(model, seed)
         found, pictures = found + figures, pictures + shown
-    if model.recipe.decode is not None:
-        way = latent.rows(interpolated(model, ROWS, FRAMES, seed), model.run.spec.levels - 1)
-        pictures.append(Picture("Interpolations", way, "Between latent variables, along great circles."))
+    if ends is not None:
+        way = latent.rows(interpolated(model, ROWS, FRAMES, seed, *ends), model.run.spec.levels - 1)
+        pictures.append(
+            Picture(
+                "Interpolations", way, "Between latent variables, along great circles; means where the model is random."
+            )
+        )
     said = written(model, found, pictures, how(model))
     remove(used)
     return said

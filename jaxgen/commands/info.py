@@ -16,6 +16,7 @@ from jaxgen.io.checkpoint import checkpoints
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.sharding import leaf_sharding
 from jaxgen.parallel.simulated import host_devices
+from jaxgen.recipe import structure
 from jaxgen.recipes import measure
 from jaxgen.train.state import State
 from jaxgen.workdir import Run
@@ -49,7 +50,7 @@ def info(run: Run, place: Target | None = None) -> str:
         host_devices(math.prod(shape_of(place, run.config)))  # before anything else asks JAX for its devices
     config, spec = run.config, run.spec
     recipe = recipe_of(run)
-    state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
+    state = structure(recipe)
     leaves = jax.tree.leaves(state.params)
     sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(tree)) for name, tree in state.params.items()}
     lines = {

@@ -1,6 +1,7 @@
 """jaxgen reconstruct and interpolate: what the latent variables of a model hold, as pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import jax
@@ -23,16 +24,18 @@ from jaxgen.sampling.slerp import slerp
 OTHER = 0x07E4  # salt: of the latent variables at the other end
 COLUMNS = 4  # pairs side by side
 SHOWN = 32  # of them in a report
+BLOCK = 1000  # images at a time, of those whose classes are looked for
 
 
 def reconstruction_of(recipe: Recipe) -> Callable[..., Array]:
-    """(params, keys, x levels, cond) -> the images that the model makes of x. Raises ValueError where it makes none."""
+    """(params, keys, x levels, cond) -> the images that the model makes of x: the mean of the likelihood at the mean of
+    the posterior, where it has them. Raises ValueError where it makes none."""
     encode, decode = recipe.encode, recipe.decode
     if encode is None or decode is None:
         raise ValueError("this model has no encoder: reconstructions are for VAEs and autoencoders.")
 
     def reconstruct(params: Any, keys: Array, x: Array, cond: Any = None) -> Array:
-        return decode(params, encode(params, keys, x, cond), keys, cond)
+        return decode(params, encode(params, keys, x, cond), None, cond)
 
     return reconstruct
 
@@ -45,7 +48,7 @@ def interpolation_of(recipe: Recipe, frames: int) -> Callable[..., Array]:
         raise ValueError("this model has no latent variables to interpolate between: take --strip of jaxgen sample.")
     weights = jnp.linspace(0.0, 1.0, frames)
 
-    def ends(params: Any, keys: Array, pair: Array | None, cond: Any) -> tuple[Any, Any]:
+    def between(params: Any, keys: Array, pair: Array | None, cond: Any) -> tuple[Any, Any]:
         others = jax.vmap(lambda key: jax.random.fold_in(key, OTHER))(keys)
         if encode is not None and pair is not None:
             return encode(params, keys, pair[:, 0], cond), encode(params, others, pair[:, 1], cond)
@@ -53,9 +56,9 @@ def interpolation_of(recipe: Recipe, frames: int) -> Callable[..., Array]:
         return latent(params, keys, cond), latent(params, others, cond)
 
     def interpolate(params: Any, keys: Array, pair: Array | None, cond: Any = None) -> Array:
-        way = jax.vmap(lambda a, b: slerp(a, b, weights))(*ends(params, keys, pair, cond))
+        way = jax.vmap(lambda a, b: slerp(a, b, weights))(*between(params, keys, pair, cond))
         every = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), way)
-        drawn = decode(params, every, jnp.repeat(keys, frames), jax.tree.map(lambda c: jnp.repeat(c, frames, 0), cond))
+        drawn = decode(params, every, None, jax.tree.map(lambda c: jnp.repeat(c, frames, 0), cond))
         return drawn.reshape(-1, frames, *drawn.shape[1:])
 
     return interpolate
@@ -70,30 +73,61 @@ def reconstructed(model: Model, x: np.ndarray, labels: np.ndarray | None, seed: 
     return integers(made, model.run.spec.levels)
 
 
-def interpolated(model: Model, num: int, frames: int, seed: int, label: str | None = None) -> np.ndarray:
-    """`num` rows of `frames` images [num, frames, H, W, C] in integer levels: between images of the test split where
-    the model has an encoder, of one class if it is told classes; between draws of the prior otherwise."""
-    pairs, labels = None, labels_for(model.run, num, label)
-    if model.recipe.encode is not None:
-        pairs = pairs_of(open_data(model.run, model.run.config.data.test_split), num, labels)
+def interpolated(
+    model: Model, num: int, frames: int, seed: int, pairs: np.ndarray | None, labels: np.ndarray | None
+) -> np.ndarray:
+    """`num` rows of `frames` images [num, frames, H, W, C] in integer levels: between the images of each of `pairs`, of
+    classes `labels`, see `ends_of`; for None between draws of the prior."""
     compute = batched(interpolation_of(model.recipe, frames), model.mesh)
     made = compute(model.params, seed, (pairs, labels), num, model.run.config.sampling.batch_size)
     return integers(made.reshape(-1, *made.shape[2:]), model.run.spec.levels).reshape(made.shape)
 
 
-def pairs_of(source: Source, num: int, labels: np.ndarray | None) -> np.ndarray:
-    """`num` pairs of different images of `source`, [num, 2, H, W, C]; the i-th of class labels[i] where there are."""
+def ends_of(model: Model, num: int, label: str | None = None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The `num` pairs of images [num, 2, H, W, C] that `interpolated` goes between, and their classes; None where the
+    model has no encoder, and where it is told no class. Raises ValueError where there are no such pairs."""
+    labels = labels_for(model.run, num, label)
+    if model.recipe.encode is None:
+        return None, labels
+    section = model.run.config.data
+    source = open_data(model.run, section.test_split)
     if labels is None:
+        if source.spec.size < 2:
+            raise ValueError(f"interpolations go between two images, but data.test_split={section.test_split} has one.")
         rows = np.arange(2 * num) % source.spec.size
-        return source.records[rows]["x"].reshape(num, 2, *source.spec.shape)
-    every = source.records[np.arange(source.spec.size)]
-    of_class = [np.flatnonzero(every["label"] == c) for c in range(source.spec.num_classes or 0)]
-    taken = [0] * len(of_class)
-    chosen: list[int] = []
-    for c in labels:
-        chosen += [of_class[c][(taken[c] + k) % len(of_class[c])] for k in range(2)]
-        taken[c] += 2
-    return every["x"][np.array(chosen)].reshape(num, 2, *source.spec.shape)
+    else:
+        asked = range(model.run.spec.num_classes or 0) if label is None else dict.fromkeys(labels.tolist())
+        of_class = members(source, asked, 2 * num)
+        few = [c for c, found in of_class.items() if len(found) < 2]
+        if few and (label is not None or len(few) == len(of_class)):
+            raise ValueError(
+                f"interpolations go between two images of a class, but data.test_split={section.test_split} has "
+                f"{len(of_class[few[0]])} of class {few[0]}: take another --label, or another split."
+            )
+        if few:
+            labels = np.resize(np.array([c for c in of_class if c not in few], np.int32), num)
+        rows = pairs_of(of_class, labels)
+    x: np.ndarray = source.records[rows]["x"]
+    return x.reshape(num, 2, *source.spec.shape), labels
+
+
+def members(source: Source, classes: Iterable[int], most: int) -> dict[int, list[int]]:
+    """The first `most` images of each of these classes, reading no further than that."""
+    found: dict[int, list[int]] = {c: [] for c in classes}
+    for start in range(0, source.spec.size, BLOCK):
+        rows = np.arange(start, min(start + BLOCK, source.spec.size))
+        for row, c in zip(rows.tolist(), source.records[rows]["label"].tolist(), strict=True):
+            if len(found.get(c, range(most))) < most:
+                found[c].append(row)
+        if all(len(those) == most for those in found.values()):
+            break
+    return found
+
+
+def pairs_of(of_class: Mapping[int, Sequence[int]], labels: np.ndarray) -> np.ndarray:
+    """Two different images of each of `labels`, one pair after the other [2 num], each class going round its own."""
+    cycles = {c: cycle(found) for c, found in of_class.items()}
+    return np.array([next(cycles[c]) for c in labels.tolist() for _ in range(2)])
 
 
 def reconstruct(model: Model, split: str | None, num: int, seed: int, out: str) -> str:
@@ -140,8 +174,8 @@ def reconstructions(model: Model, seed: int) -> tuple[list[Result], list[Picture
             show.update(done)
     assert shown is not None
     figures = reconstruction.figures(np.concatenate(squared), counts if codes is not None else ())
-    protocol = f"Reconstructions of {run.config.data.test_split}"
-    caption = "Test images, each left of what the model makes of it."
+    protocol = f"Reconstructions of {run.config.data.test_split}, means where the model is random"
+    caption = "Test images, each left of what the model makes of it: the mean, where that is random."
     return [figure._replace(protocol=protocol) for figure in figures], [Picture("Reconstructions", shown, caption)]
 
 
@@ -154,7 +188,7 @@ def pairs(x: np.ndarray, made: np.ndarray, top: int) -> np.ndarray:
 def interpolate(model: Model, num: int, frames: int, seed: int, label: str | None, out: str) -> str:
     """`interpolated` images, a row each, in the picture `out`."""
     check(out)
-    made = interpolated(model, num, frames, seed, label)
+    made = interpolated(model, num, frames, seed, *ends_of(model, num, label))
     if multihost.is_main():
         images.save(out, rows(made, model.run.spec.levels - 1))
     return f"wrote {num} rows from one image to another to {out}."

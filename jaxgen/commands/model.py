@@ -22,11 +22,11 @@ from jaxgen.parallel.batched import batched, streamed
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.parallel.multihost import main_first
 from jaxgen.parallel.sharding import state_sharding
-from jaxgen.recipe import Recipe
+from jaxgen.recipe import Recipe, structure
 from jaxgen.recipes import build
 from jaxgen.recipes.classifier import check_guides
 from jaxgen.recipes.sampling import in_place
-from jaxgen.train.state import State, join
+from jaxgen.train.state import join
 from jaxgen.workdir import Run
 
 
@@ -68,7 +68,7 @@ def open_model(
     mesh = mesh_of(run.config.parallel) if mesh is None else mesh
     with checkpoints(run.checkpoints) as saved:
         step = choose(saved, step)
-        state: State = jax.eval_shape(recipe.training.init, jax.random.key(0), None)
+        state = structure(recipe)
         wanted = {"params" if state.ema is None else "ema": state.ema or state.params}
         wanted |= {"extra": state.extra} if state.extra else {}
         target = jax.tree.map(

@@ -21,7 +21,7 @@ from jaxgen.io.progress import progress
 from jaxgen.operators import Operator
 from jaxgen.parallel import multihost
 from jaxgen.parallel.batched import batched
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.space import measure
 from jaxgen.sampling.sample import Finish
 from jaxgen.workdir import Run

@@ -18,7 +18,7 @@ from jaxgen.commands.latent import COLUMNS, reconstruction_of
 from jaxgen.commands.model import labels_for, open_split
 from jaxgen.configuration import plain, unknown
 from jaxgen.data import Spec
-from jaxgen.data.augment import Transform, random_crop, random_flip
+from jaxgen.data.augment import Transform, random_crop, random_flip, random_shift
 from jaxgen.data.pipeline import batch_at, pipeline
 from jaxgen.io import images, writers
 from jaxgen.io.checkpoint import Checkpoints, abstract, checkpoints
@@ -28,7 +28,7 @@ from jaxgen.parallel.multihost import check_shared, is_main, of_main, stop_signa
 from jaxgen.parallel.placement import Placed, place
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import build, measure, names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.train.best import Best
 from jaxgen.train.health import collapses
 from jaxgen.train.loop import Hooks, Plan, check_multiples, check_resumed, fit
@@ -52,7 +52,7 @@ def trained(config: ConfigDict, root: Path, stopped: Callable[[], bool]) -> str:
     run = workdir.enter(root, config, source.spec, lambda: measure(section, source, config.seed))
     run = run._replace(statistics=of_main(run.statistics))  # from here on all have seen what is in `root`
     recipe = build(config, run.spec, run.statistics)
-    best = invoke(names.BEST, config.train.best, "best")
+    best = invoke(names.BEST, config.train.best, "train.best")
     plan = Plan(**{field: config.train[field] for field in Plan._fields})
     check_multiples(plan, config.parallel.fused)
     options = config.train.batch_size, config.seed, augmentations(section, run.spec)
@@ -114,7 +114,9 @@ def augmentations(section: ConfigDict, spec: Spec) -> tuple[Transform, ...]:
     if section.crop and height != width:
         raise ValueError(f"data.crop needs square images, got {height}x{width}: set data.image_size.")
     crop = (random_crop(height, section.crop),) if section.crop else ()
-    return (*crop, random_flip()) if section.flip else crop
+    shift = (random_shift(section.shift, section.shift_rate),) if section.shift else ()
+    flip = (random_flip(),) if section.flip else ()
+    return (*crop, *shift, *flip)
 
 
 def drawing(run: Run, recipe: Recipe, mesh: Mesh, batch: Any) -> Draw | None:

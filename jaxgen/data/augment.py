@@ -34,6 +34,20 @@ def random_crop(size: int, padding: int = 0) -> Transform:
     return transform
 
 
+def random_shift(pixels: int, probability: float = 1.0) -> Transform:
+    """Moves each example, with the given probability, by up to `pixels` along both axes; level 0 comes in."""
+
+    def transform(x: np.ndarray, u: np.ndarray) -> np.ndarray:
+        size = x.shape[1:3]
+        padded = np.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
+        corners = np.where(u[:, 2:3] < probability, np.floor(u[:, :2] * (2 * pixels + 1)).astype(int), pixels)
+        return np.stack(
+            [image[i : i + size[0], j : j + size[1]] for image, (i, j) in zip(padded, corners, strict=True)]
+        )
+
+    return transform
+
+
 def center_crop(size: int) -> Transform:
     """The window of size x size in the middle."""
 

@@ -13,7 +13,7 @@ from jax import Array
 
 from jaxgen.losses.algebra import Params
 from jaxgen.losses.perceptual import distance
-from jaxgen.models.vgg import VGG16, variables
+from jaxgen.models.vgg import STAGES, VGG16, variables
 
 NETWORK = "perceptual"
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of images in [-1, 1]
@@ -29,6 +29,13 @@ def lpips(params: Params, x: Array, y: Array) -> Array:
         return VGG16().apply(held["vgg"], (rgb - jnp.array(SHIFT)) / jnp.array(SCALE))
 
     return distance(seen(x), seen(y), held["weights"])
+
+
+def shapes() -> dict[str, Any]:
+    """What `frozen_lpips` gives, as shapes."""
+    vgg = jax.eval_shape(VGG16().init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    weights = [jax.ShapeDtypeStruct((stage[-1],), jnp.float32) for stage in STAGES]
+    return {"params": {}, "frozen": {"vgg": vgg, "weights": weights}}
 
 
 def frozen_lpips(vgg: Mapping[str, Any], linear: Mapping[str, Any]) -> dict[str, Any]:

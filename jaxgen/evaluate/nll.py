@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxgen.losses.importance import log_mean
+
 
 def bits_per_dim(logp: ArrayLike, dim: int, log_det: ArrayLike = 0.0) -> jax.Array:
     """-(log p(T(x + u)) + log |det dT/dx|) / (dim ln 2), [B] bits per dimension.
@@ -31,7 +33,7 @@ def importance_weighted(logp: ArrayLike) -> jax.Array:
     logp = jnp.asarray(logp)
     if logp.ndim != 2:
         raise ValueError(f"logp must be [K, B], K draws for each of B images, got shape {logp.shape}.")
-    return jax.nn.logsumexp(logp, axis=0) - math.log(len(logp))
+    return log_mean(logp)
 
 
 def mean_and_error(values: ArrayLike) -> tuple[float, float]:

@@ -5,18 +5,17 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxgen.io import atomic
 from jaxgen.io.location import is_remote, location
+from jaxgen.scalars import Scalars, to_floats
 
-Scalars = Mapping[str, ArrayLike]
 PUT_EVERY = 60.0  # seconds between two puts of a growing object
 
 
@@ -51,15 +50,6 @@ def combine(*writers: Writer) -> Writer:
             writer.close()
 
     return Writer(scalars, image, flush, close)
-
-
-def to_floats(values: Scalars) -> dict[str, float]:
-    """Every scalar as a Python float, fetched from its device in one go."""
-    fetched = jax.device_get(dict(values))
-    for name, value in fetched.items():
-        if np.size(value) != 1:
-            raise ValueError(f"metric {name!r} must be a scalar, got shape {np.shape(value)}; reduce it first.")
-    return {name: float(np.reshape(value, ())) for name, value in fetched.items()}
 
 
 def jsonl(path: str | os.PathLike, step: int = 0) -> Writer:

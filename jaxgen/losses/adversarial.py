@@ -14,15 +14,17 @@ s is softplus, E the mean over the batch that is at hand: a part of it under acc
 `relativistic` pairs every real example with the fake one of the same class.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu, softplus
 
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, draw
+from jaxgen import gaussian
+from jaxgen.keys import fold
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params
 from jaxgen.losses.denoising import mean
 
 Updates = dict[str, Any]  # {network: {collection: value}}
@@ -35,7 +37,7 @@ def generate(apply: Callable[..., tuple[Array, Updates]], latent: int) -> Genera
     keys sees the same fakes. `apply(params, z, cond, keys, train)` is a generator bound by `stateful`."""
 
     def fakes(params: Params, batch: Batch, keys: Array) -> tuple[Array, Updates]:
-        z = draw(keys, 0x6E4E, lambda key: jax.random.normal(key, (latent,), batch["x"].dtype))
+        z = gaussian.noise(keys, 0x6E4E, (latent,), batch["x"].dtype)
         return apply(params, z, batch.get("cond"), keys, train=True)
 
     return fakes
@@ -48,12 +50,12 @@ def critic(apply: Callable[..., tuple[Array, Updates]]) -> Critic:
 
 def real_keys(keys: Array) -> Array:
     """The keys that the critic sees the data with. Every loss uses the same, so D(x) is computed once."""
-    return draw(keys, 0x4EA1, lambda key: key)
+    return fold(keys, 0x4EA1)
 
 
 def fake_keys(keys: Array) -> Array:
     """The keys that the critic sees the fakes with."""
-    return draw(keys, 0xFA4E, lambda key: key)
+    return fold(keys, 0xFA4E)
 
 
 class Objective(NamedTuple):
@@ -73,7 +75,8 @@ def squared(fake: float = 0.0, real: float = 1.0, fooled: float = 1.0) -> Object
 
 def against_mean(objective: Objective) -> Objective:
     """The relativistic average of a critic's objective: logits count relative to the mean of the other kind, and the
-    generator minimises the same with the kinds exchanged (1807.00734)."""
+    generator minimises the same with the kinds exchanged (1807.00734). Of logits of patches [B, h, w] the mean is that
+    of each place."""
 
     def judge(r: Array, f: Array) -> Array:
         return objective.critic(r - jnp.mean(f, axis=0), f - jnp.mean(r, axis=0))
@@ -81,10 +84,12 @@ def against_mean(objective: Objective) -> Objective:
     return Objective(judge, lambda r, f: judge(f, r))
 
 
-def smoothed(label: float, objective: Objective) -> Objective:
-    """One-sided label smoothing of a logistic objective: the critic is told that data are real with probability `label`
+def smoothed(label: float = 0.9) -> Objective:
+    """`non_saturating` with one-sided label smoothing: the critic is told that data are real with probability `label`
     (1606.03498 section 3.4)."""
-    return objective._replace(critic=lambda r, f: objective.critic(r, f) + (1 - label) * r)
+    return Objective(
+        lambda r, f: label * softplus(-r) + (1 - label) * softplus(r) + softplus(f), lambda r, f: softplus(-f)
+    )
 
 
 minimax = Objective(lambda r, f: softplus(-r) + softplus(f), lambda r, f: -softplus(f))
@@ -94,6 +99,14 @@ wasserstein = Objective(lambda r, f: f - r, lambda r, f: -f)
 least_squares = squared()
 relativistic = Objective(lambda r, f: softplus(f - r), lambda r, f: softplus(r - f))
 relativistic_average = against_mean(non_saturating)
+
+
+def centred(objective: Objective) -> bool:
+    """Whether a logit of 0 says that an image is as likely real as fake: critic(l, l), what the critic pays where both
+    kinds get the logit l, is even and larger away from 0. Objectives of differences of logits have no such place, those
+    with other labels have it elsewhere."""
+    below, at, above = (float(objective.critic(both, both)[0]) for both in jnp.array([[-2.0], [0.0], [2.0]]))
+    return below > at < above and math.isclose(below, above, rel_tol=1e-5)
 
 
 def critic_loss(objective: Objective, generate: Generate, critic: Critic) -> Loss:

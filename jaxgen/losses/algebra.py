@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.denoiser import Params
+from jaxgen.keys import draw
 from jaxgen.losses.when import is_due, when, zeros_of
 
 Batch = dict[str, Any]
@@ -56,11 +57,6 @@ def periodic(n: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
         return Periodic(metric.value, math.lcm(metric.every, n)) if known else Periodic(metric, n)
 
     return dict(metrics) if n == 1 else {name: rare(metric) for name, metric in metrics.items()}
-
-
-def draw(keys: Array, salt: int, sampler: Callable[[Array], Array]) -> Array:
-    """sampler(fold_in(keys[i], salt)) for every example i, stacked. Different salts give independent draws."""
-    return jax.vmap(lambda key: sampler(jax.random.fold_in(key, salt)))(keys)
 
 
 def add(*losses: Loss) -> Loss:
@@ -118,6 +114,16 @@ def named(name: str, loss: Loss) -> Loss:
         return value, aux._replace(metrics={**aux.metrics, name: value})
 
     return reported
+
+
+def watched(loss: Loss) -> Loss:
+    """Zero, with the metrics of the loss: what is seen and not trained."""
+
+    def seen(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
+        value, aux = loss(params, batch, keys)
+        return jnp.zeros_like(value), Aux(aux.metrics)
+
+    return seen
 
 
 def mask(where: Callable[[Batch], Array], loss: Loss) -> Loss:

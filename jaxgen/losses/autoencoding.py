@@ -25,11 +25,13 @@ class Distance(NamedTuple):
     """error:   (y [B, H, W, outputs(C)], x [B, H, W, C] in model space) -> [B].
     image:   y -> [B, H, W, C] in model space, the image that y stands for.
     outputs: C -> how many channels y has.
+    likelihood: that whose parameters y are, if it is one.
     """
 
     error: Callable[[Array, Array], Array]
     image: Callable[[Array], Array]
     outputs: Callable[[int], int]
+    likelihood: Likelihood | None = None
 
 
 def l2(variance: float = 1.0) -> Distance:
@@ -46,7 +48,10 @@ def l1() -> Distance:
 def nats(likelihood: Likelihood) -> Distance:
     """-log p(x | y) in nats a pixel and channel; the image is the mean of the likelihood."""
     return Distance(
-        lambda y, x: -likelihood.log_prob(y, x) / math.prod(x.shape[1:]), likelihood.mean, likelihood.outputs
+        lambda y, x: -likelihood.log_prob(y, x) / math.prod(x.shape[1:]),
+        likelihood.mean,
+        likelihood.outputs,
+        likelihood,
     )
 
 

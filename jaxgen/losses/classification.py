@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxgen import gaussian
 from jaxgen.classifier import classifier
 from jaxgen.denoiser import Apply, OfTime, identity, one
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, draw
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params
 from jaxgen.losses.times import Times, uniform
 from jaxgen.sde import SDE, expand
 
@@ -25,7 +26,7 @@ def classification(
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
         x0, cond = batch["x"], batch["cond"]
         t, importance = times(keys, sde)
-        eps = draw(keys, 0xC1A5, lambda key: jax.random.normal(key, x0.shape[1:], x0.dtype))
+        eps = gaussian.noise(keys, 0xC1A5, x0.shape[1:], x0.dtype)
         mean, std = sde.marginal(x0, t)
         judge = classifier(apply, params, sde, label, scale_in, keys)
         logp = jax.nn.log_softmax(judge.fn(mean + expand(std, x0) * eps, t))

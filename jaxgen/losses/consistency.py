@@ -16,7 +16,7 @@ from jaxgen.losses.algebra import Aux, Batch, Loss, Params, draw
 from jaxgen.losses.denoising import mean
 from jaxgen.losses.penalties import Points, at_data, at_fakes
 
-Augment = Callable[[Params, Array, Array], Array]  # (params, keys [B], x [B, H, W, C]) -> x
+Augment = Callable[[Params, Array, Array], Array]  # (params, keys [B], x [B, H, W, C] in model space) -> x
 
 
 def consistency(critic: Critic, augment: Augment) -> Loss:

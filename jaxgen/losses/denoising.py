@@ -18,12 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxgen import gaussian
 from jaxgen.denoiser import Apply, OfTime, denoiser, identity, one
-from jaxgen.losses.algebra import Aux, Batch, Params, draw
+from jaxgen.losses.algebra import Aux, Batch, Params
 from jaxgen.losses.times import Times, uniform
 from jaxgen.prediction import Prediction, encode, eps_error_scale
 from jaxgen.sde import SDE, derivative, expand
@@ -94,7 +94,7 @@ class Denoising:
         """batch["x"] [B, ...], optional batch["cond"]; draws t and eps from each example's key."""
         x0 = batch["x"]
         t, importance = self.times(keys, self.sde)
-        eps = draw(keys, 0xE950, lambda key: jax.random.normal(key, x0.shape[1:], x0.dtype))
+        eps = gaussian.noise(keys, 0xE950, x0.shape[1:], x0.dtype)
         return importance * self.at(params, x0, eps, t, batch.get("cond"), keys), Aux()
 
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add, draw, named
+from jaxgen import gaussian
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add, named
 from jaxgen.losses.denoising import total
 from jaxgen.sde import SDE
 
@@ -25,7 +26,7 @@ def reconstruction(sde: SDE, levels: np.ndarray) -> Loss:
         x = batch["x"]
         start = jnp.full(x.shape[:1], sde.t0, x.dtype)
         noise_to_signal = (sde.sigma(start) / sde.alpha(start)).reshape((-1,) + (1,) * (x.ndim - 1))
-        eps = draw(keys, 0x4EC0, lambda key: jax.random.normal(key, x.shape[1:], x.dtype))
+        eps = gaussian.noise(keys, 0x4EC0, x.shape[1:], x.dtype)
         table = jnp.asarray(levels, x.dtype)
         distance = (x + noise_to_signal * eps)[..., None] - table
         logits = -0.5 * jnp.square(distance / noise_to_signal[..., None])

@@ -1,6 +1,6 @@
 r"""Feature matching: the generator makes what looks like data to the inside of a network f, usually the critic.
 
-feature_matching:       sum_l mean |f_l(x) - f_l(G(z))|        of pairs with one condition (1711.11585 eq. 4)
+feature_matching:       sum_l mean |f_l(x) - f_l(G(c))|        of pairs (1711.11585 eq. 4)
 mean_feature_matching:  sum_l || E f_l(x) - E f_l(G(z)) ||^2   of batches (1606.03498 section 3.1)
 """
 
@@ -18,7 +18,9 @@ Features = Callable[[Params, Array, Any, Array], Sequence[Array]]  # (params, x,
 
 
 def feature_matching(features: Features, generate: Generate) -> Loss:
-    """The distance of each example to the fake with its condition, with unit weight."""
+    """The distance of each example to the fake that is to be it, with unit weight: for generators that are told of the
+    example, by its layout, its sound or its other half. Fakes of latent variables alone pair with none: there every
+    one would be drawn to the middle of the data, so take `mean_feature_matching`."""
 
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
         both = pairs(features, generate, params, batch, keys)

@@ -11,44 +11,53 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params, Weight, add, scale
 from jaxgen.losses.likelihoods import Likelihood
+from jaxgen.losses.vae import distortion
 
 
 def hierarchical(
     apply: Callable[..., tuple[Any, dict[str, Any]]],
     likelihood: Likelihood,
     resolutions: Sequence[int],
-    beta: float | Callable[[Array], Array] = 1.0,
+    beta: Weight = 1.0,
     balance: int = 0,
 ) -> Loss:
-    """distortion + beta sum_i KL_i in nats of batch["x"] [B, H, W, C] in model space; at steps before `balance` the
-    KL_i are `balanced`. Warm-up is a schedule of the step as `beta`.
+    """distortion + beta `rate` in nats of batch["x"] [B, H, W, C] in model space. Warm-up is a schedule of the step as
+    `beta`.
 
     apply: (params, x, cond, keys, train=True) -> ((parameters, KL_i [B] of every group), updates), a `stateful`
-    hierarchy with groups of these `resolutions`. Metrics, in nats an image but for the first: "bits_per_dim", the
-    unweighted bound; "distortion"; "rate" and its parts "kl/8x8", all groups of a resolution, and "kl/group_03".
+    hierarchy with groups of these `resolutions`. The metric "bits_per_dim" is the unweighted bound.
     """
+    terms = add(distortion(likelihood), scale(beta, rate(resolutions, balance)))
 
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-        x = batch["x"]
-        (parameters, kls), updates = apply(params, x, batch.get("cond"), keys, train=True)
-        distortion, rate = -likelihood.log_prob(parameters, x), sum(kls[1:], kls[0])
-        weighted = rate
+        (parameters, kls), updates = apply(params, batch["x"], batch.get("cond"), keys, train=True)
+        value, aux = terms(params, {**batch, "parameters": parameters, "kls": kls}, keys)
+        bits = (aux.metrics["distortion"] + aux.metrics["rate"]) / (batch["x"][0].size * np.log(2))
+        return value, Aux({"bits_per_dim": bits, **aux.metrics}, updates)
+
+    return loss
+
+
+def rate(resolutions: Sequence[int], balance: int = 0) -> Loss:
+    """sum_i KL_i of batch["kls"], [B] nats of every group; at steps before `balance` the KL_i are `balanced`. Metrics:
+    "rate", the plain sum, and its parts "kl/8x8", all groups of a resolution, and "kl/group_03"."""
+
+    def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
+        kls = batch["kls"]
+        value = plain = sum(kls[1:], kls[0])
         if balance:
-            weighted = jnp.where(batch["step"] < balance, balanced(kls, resolutions), rate)
-        value = distortion + (beta(batch["step"]) if callable(beta) else beta) * weighted
+            value = jnp.where(batch["step"] < balance, balanced(kls, resolutions), plain)
         metrics = {
-            "bits_per_dim": (distortion + rate) / (x[0].size * np.log(2)),
-            "distortion": distortion,
-            "rate": rate,
+            "rate": plain,
             **{
                 f"kl/{r}x{r}": sum(kl for kl, own in zip(kls, resolutions, strict=True) if own == r)
                 for r in sorted(set(resolutions))
             },
             **{f"kl/group_{i:02d}": kl for i, kl in enumerate(kls)},
         }
-        return value, Aux(metrics, updates)
+        return value, Aux(metrics)
 
     return loss
 

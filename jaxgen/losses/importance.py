@@ -15,8 +15,9 @@ from jax import Array
 from jax.lax import stop_gradient
 
 from jaxgen import gaussian
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, draw
-from jaxgen.losses.vae import LATENT, VAE, Gaussian, active_units, fold
+from jaxgen.keys import fold
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params
+from jaxgen.losses.vae import LATENT, VAE, Gaussian, active_units
 
 Weigh = Callable[[Params, Array, Gaussian], Array]  # (params, z [K, B, L], q) -> log w [K, B]
 Gradient = Callable[[Weigh, Params, Array, Gaussian], Array]  # (weigh, params, z, q) -> bound [B]
@@ -52,7 +53,12 @@ def log_mean(log_w: Array) -> Array:
 def log_weight(vae: VAE, params: Params, batch: Batch, keys: Array, z: Array, q: Gaussian) -> Array:
     """log w = log p(x | z) + log p(z) - log q(z | x), [B] nats of z [B, L]."""
     prior = gaussian.log_prob(z, *vae.prior(params, batch.get("cond")))
-    return vae.log_prob(params, batch, keys, z) + jnp.sum(prior - gaussian.log_prob(z, *q), axis=-1)
+    return log_likelihood(vae, params, batch, keys, z) + jnp.sum(prior - gaussian.log_prob(z, *q), axis=-1)
+
+
+def log_likelihood(vae: VAE, params: Params, batch: Batch, keys: Array, z: Array) -> Array:
+    """log p(x | z), [B] nats of z [B, L]."""
+    return vae.likelihood.log_prob(vae.parameters(params, batch, keys, z), batch["x"])
 
 
 def bound(vae: VAE, params: Params, batch: Batch, keys: Array, eps: Array, gradient: Gradient) -> tuple[Array, Aux]:
@@ -65,7 +71,7 @@ def bound(vae: VAE, params: Params, batch: Batch, keys: Array, eps: Array, gradi
 
     value = gradient(weigh, params, z, q)
     kl = jnp.sum(gaussian.kl(mean, log_std, *vae.prior(params, batch.get("cond"))), axis=-1)
-    logp = jax.vmap(lambda one: vae.log_prob(params, batch, keys, one))(z)
+    logp = jax.vmap(lambda one: log_likelihood(vae, params, batch, keys, one))(z)
     return value, Aux({"distortion": -jnp.mean(logp, axis=0), "kl": kl, "active_units": active_units(mean)})
 
 
@@ -74,19 +80,24 @@ def importance_weighted(vae: VAE, samples: int, gradient: Gradient = reparameter
 
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
         shape = jax.eval_shape(vae.posterior, params, batch, keys)[0].shape
-        eps = jnp.moveaxis(draw(keys, LATENT, lambda key: jax.random.normal(key, (samples, shape[-1]))), 1, 0)
+        eps = jnp.moveaxis(gaussian.noise(keys, LATENT, (samples, shape[-1])), 1, 0)
         value, aux = bound(vae, params, batch, keys, eps, gradient)
         return -value, aux
 
     return loss
 
 
+def serial(weigh: Callable[[Array], Array], keys: Array, samples: int) -> Array:
+    """The bound [B] of K = `samples` weights `weigh(keys) -> log w [B]` of independent keys, one after the other: the
+    memory of one sample for any K."""
+    return log_mean(jax.lax.map(lambda k: weigh(fold(keys, k)), jnp.arange(samples)))
+
+
 def estimate(vae: VAE, params: Params, batch: Batch, keys: Array, samples: int) -> Array:
     """The bound [B] in nats with K = `samples`, decoded one after the other: for a large K, without a gradient."""
     q = vae.posterior(params, batch, keys)
 
-    def one(k: Array) -> Array:
-        z = gaussian.sample(fold(keys, k), LATENT, *q)
-        return log_weight(vae, params, batch, keys, z, q)
+    def weigh(own: Array) -> Array:
+        return log_weight(vae, params, batch, keys, gaussian.sample(own, LATENT, *q), q)
 
-    return log_mean(jax.lax.map(one, jnp.arange(samples)))
+    return serial(weigh, keys, samples)

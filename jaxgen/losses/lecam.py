@@ -22,7 +22,7 @@ NETWORK = "lecam"
 
 def unanchored() -> dict[str, Any]:
     """The pseudo-network `lecam` before the first step. The critic's player owns it."""
-    return {"params": {}, "state": {"real": jnp.zeros(()), "fake": jnp.zeros(())}}
+    return {"params": {}, "state": {"real": jnp.zeros(()), "fake": jnp.zeros(()), "calls": jnp.zeros(())}}
 
 
 def held(r: Array, f: Array, anchor_real: Array, anchor_fake: Array) -> Array:
@@ -32,18 +32,19 @@ def held(r: Array, f: Array, anchor_real: Array, anchor_fake: Array) -> Array:
 
 def lecam(critic: Critic, generate: Generate, decay: float = 0.99) -> Loss:
     """The regularizer of unit weight. The anchors a are exponential means of the logits, plain means over the first
-    1 / (1 - decay) steps."""
+    1 / (1 - decay) calls, which the loss counts itself: it may be due at some steps only."""
 
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-        cond, anchors = batch.get("cond"), params[NETWORK]["state"]
+        cond, state = batch.get("cond"), params[NETWORK]["state"]
         r, _ = critic(params, batch["x"], cond, real_keys(keys))
         f, _ = critic(params, generate(params, batch, keys)[0], cond, fake_keys(keys))
-        kept = jnp.minimum(decay, batch["step"] / (batch["step"] + 1))
+        kept = jnp.minimum(decay, state["calls"] / (state["calls"] + 1))
 
         def moved(anchor: Array, logits: Array) -> Array:
             return jax.lax.stop_gradient(kept * anchor + (1 - kept) * jnp.mean(logits)).astype(anchor.dtype)
 
-        new = {"real": moved(anchors["real"], r), "fake": moved(anchors["fake"], f)}
-        return mean(held(r, f, new["real"], new["fake"])), Aux({}, {NETWORK: {"state": new}})
+        new = {"real": moved(state["real"], r), "fake": moved(state["fake"], f)}
+        updates = {NETWORK: {"state": {**new, "calls": state["calls"] + 1}}}
+        return mean(held(r, f, new["real"], new["fake"])), Aux({}, updates)
 
     return loss

@@ -26,7 +26,7 @@ from jax import Array
 from jax.scipy.special import gammaln
 
 from jaxgen import gaussian as normal
-from jaxgen.losses.algebra import draw
+from jaxgen.keys import draw, fold
 from jaxgen.losses.denoising import total
 from jaxgen.losses.logistics import FLOOR, drawn, log_bin, settled, unpack
 
@@ -38,7 +38,8 @@ class Likelihood(NamedTuple):
     mean:       parameters -> x [B, H, W, C], the image that is shown for them.
     sample:     (keys [B], parameters) -> x [B, H, W, C].
     outputs:    C -> how many channels of parameters images of C channels have.
-    density:    whether log_prob is that of a density over model space, not of the integers.
+    density:    whether log_prob is that of a density over model space, not of the integers;
+    bounded:    whether of one in [-1, 1] alone.
     """
 
     log_prob: Callable[[Array, Array], Array]
@@ -46,6 +47,7 @@ class Likelihood(NamedTuple):
     sample: Callable[[Array, Array], Array]
     outputs: Callable[[int], int]
     density: bool = False
+    bounded: bool = False
 
 
 def gaussian(scale: float | None = None) -> Likelihood:
@@ -88,8 +90,9 @@ def binomial(levels: int) -> Likelihood:
         return total(ways + k * jax.nn.log_sigmoid(logits) + (n - k) * jax.nn.log_sigmoid(-logits))
 
     def sample(keys: Array, logits: Array) -> Array:
-        u = draw(keys, OUTPUT, lambda key: jax.random.uniform(key, (n, *logits.shape[1:]), logits.dtype))
-        return 2 * jnp.mean((u < jax.nn.sigmoid(logits)[:, None]).astype(logits.dtype), axis=1) - 1
+        each = fold(keys, OUTPUT), jax.nn.sigmoid(logits)
+        k = jax.vmap(lambda key, p: jax.random.binomial(key, n, p, dtype=p.dtype))(*each)
+        return 2 * k / n - 1
 
     return Likelihood(log_prob, lambda logits: 2 * jax.nn.sigmoid(logits) - 1, sample, lambda channels: channels)
 
@@ -205,6 +208,7 @@ def logit_laplace(margin: float = 0.1) -> Likelihood:
         sample,
         outputs=lambda channels: 2 * channels,
         density=True,
+        bounded=True,
     )
 
 

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, draw
+from jaxgen import gaussian
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params
 from jaxgen.losses.denoising import mean
-from jaxgen.losses.penalties import root
+from jaxgen.losses.root import root
 
 Styles = Callable[[Params, Batch, Array], Array]  # (params, batch, keys [B]) -> w [B, ..., D]
 Synthesize = Callable[[Params, Array, Array], Array]  # (params, w, keys) -> images [B, H, W, C]
@@ -57,7 +58,7 @@ def path_length(styles: Styles, synthesize: Synthesize, decay: float = 0.01, shr
         some = thinned(keys)
         w = styles(params, jax.tree.map(thinned, batch), some)
         shape = jax.eval_shape(synthesize, params, w, some).shape[1:]
-        noise = draw(some, 0x9A70, lambda key: jax.random.normal(key, shape, w.dtype))
+        noise = gaussian.noise(some, 0x9A70, shape, w.dtype)
         length = lengths(lambda w: synthesize(params, w, some), w, noise)
         value, a = deviation(length, params[NETWORK]["state"]["mean"], decay)
         updates = {NETWORK: {"state": {"mean": jax.lax.stop_gradient(a)}}}

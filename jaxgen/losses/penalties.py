@@ -23,6 +23,7 @@ from jax.nn import relu
 from jaxgen.losses.adversarial import Critic, Generate, fake_keys, real_keys
 from jaxgen.losses.algebra import Aux, Batch, Loss, Params, draw
 from jaxgen.losses.denoising import mean, total
+from jaxgen.losses.root import root
 
 Points = Callable[[Params, Batch, Array], tuple[Array, Array]]  # (params, batch, keys) -> (x [B, ...], critic's keys)
 
@@ -72,12 +73,6 @@ def penalty(critic: Critic, points: Points, value: Callable[[Array], Array]) -> 
         return value(total(jnp.square(jax.grad(logits)(x)))), Aux()
 
     return loss
-
-
-def root(square: Array) -> Array:
-    """The square root, with gradient 0 at 0."""
-    positive = square > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
 
 
 def r1(critic: Critic) -> Loss:

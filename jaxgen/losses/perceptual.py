@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.losses.algebra import Params
-from jaxgen.losses.penalties import root
+from jaxgen.losses.root import root
 
 Distance = Callable[[Params, Array, Array], Array]  # (params, x, y), images [B, H, W, C] in [-1, 1] -> [B]
 EPSILON = 1e-10

@@ -15,9 +15,10 @@ from flax.traverse_util import flatten_dict
 from jax import Array
 
 from jaxgen.losses.algebra import Aux, Batch, Loss, Params
-from jaxgen.models.layers.spectral import power_iteration, unit
+from jaxgen.spectral_norm import power_iteration, unit
 
 STATE = "spectral"  # of the pseudo-network that carries u
+ITERATIONS = 4  # a step, and ten times as many at first, in the code of NVAE
 
 
 def matrices(variables: Any) -> dict[str, Array]:
@@ -30,7 +31,7 @@ def matrices(variables: Any) -> dict[str, Array]:
     return {shape: jnp.stack(stack) for shape, stack in stacks.items()}
 
 
-def unmeasured(variables: Any, iterations: int = 40) -> dict[str, Any]:
+def unmeasured(variables: Any, iterations: int = 10 * ITERATIONS) -> dict[str, Any]:
     """The pseudo-network "spectral", which the player that owns the network of these `variables` owns too: u of every
     kernel after some power iterations from a fixed start."""
 
@@ -41,13 +42,20 @@ def unmeasured(variables: Any, iterations: int = 40) -> dict[str, Any]:
     return {"params": {}, "state": {shape: jax.vmap(measured)(w) for shape, w in matrices(variables).items()}}
 
 
+def largest(w: Array, u: Array) -> tuple[Array, Array]:
+    """(sigma, u'): the spectral norm of w [out, rest] after some power iterations from u, and where they end."""
+    fixed = jax.lax.stop_gradient(w)
+    u = jax.lax.fori_loop(0, ITERATIONS - 1, lambda _, u: power_iteration(fixed, u)[1], u)
+    return power_iteration(w, u)
+
+
 def spectral_norms(name: str) -> Loss:
     """The sum over the convolutions of the network `name` of the spectral norms of their kernels, the same for every
     example; params["spectral"] is of `unmeasured`."""
 
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
         state = params[STATE]["state"]
-        found = {shape: jax.vmap(power_iteration)(w, state[shape]) for shape, w in matrices(params[name]).items()}
+        found = {shape: jax.vmap(largest)(w, state[shape]) for shape, w in matrices(params[name]).items()}
         value = jnp.sum(jnp.stack([jnp.sum(sigma) for sigma, _ in found.values()]))
         moved = jax.lax.stop_gradient({shape: u for shape, (_, u) in found.items()})
         return jnp.broadcast_to(value, keys.shape), Aux(updates={STATE: {"state": moved}})

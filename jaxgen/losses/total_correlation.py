@@ -9,9 +9,9 @@ Example by example from a batch of B among the N of the data (minibatch-weighted
 
     log q(z_i) ~ log 1/(B N) sum_j q(z_i | x_j)
 
-beta-TCVAE is add(distortion(vae), mutual_information(vae, N), scale(beta, total_correlation(vae, N)),
-dimension_wise(vae, N)). The B examples are those that are together when the loss is computed: under gradient
-accumulation and `pmap` a part of the batch.
+beta-TCVAE is `encoded(vae, add(distortion(vae.likelihood), mutual_information(N), scale(beta, total_correlation(N)),
+dimension_wise(N)))`. The B examples are those that are together when the loss is computed: under gradient accumulation
+and `pmap` a part of the batch.
 
 Source: Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders" (1802.04942), eq. (2-4).
 """
@@ -26,7 +26,7 @@ from jax import Array
 
 from jaxgen import gaussian
 from jaxgen.losses.algebra import Aux, Batch, Loss, Params
-from jaxgen.losses.vae import LATENT, VAE, Gaussian
+from jaxgen.losses.vae import Gaussian
 
 
 class Parts(NamedTuple):
@@ -48,12 +48,10 @@ def parts(z: Array, q: Gaussian, prior: Gaussian, size: int) -> Parts:
     return Parts(given - joint, joint - product, product - jnp.sum(gaussian.log_prob(z, *prior), axis=-1))
 
 
-def _part(name: str, pick: Callable[[Parts], Array]) -> Callable[[VAE, int], Loss]:
-    def of(vae: VAE, size: int) -> Loss:
+def _part(name: str, pick: Callable[[Parts], Array]) -> Callable[[int], Loss]:
+    def of(size: int) -> Loss:
         def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-            q = vae.posterior(params, batch, keys)
-            z = gaussian.sample(keys, LATENT, *q)
-            value = pick(parts(z, q, vae.prior(params, batch.get("cond")), size))
+            value = pick(parts(batch["z"], batch["posterior"], batch["prior"], size))
             return value, Aux({name: value})
 
         return loss

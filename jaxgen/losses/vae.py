@@ -5,26 +5,26 @@ r"""Variational autoencoders: the two terms of the negative evidence lower bound
 
 | objective | loss |
 |---|---|
-| VAE (1312.6114 eq. 3) | `elbo(vae)` |
-| conditional VAE (Sohn et al. 2015) | `elbo(vae)` of batches with "cond", perhaps with a `prior` that learns |
-| beta-VAE (Higgins et al. 2017) | `add(distortion(vae), scale(beta, rate(vae)))` |
-| ... with annealed capacity (1804.03599 eq. 8) | `add(distortion(vae), scale(gamma, rate(vae, capacity(nats))))` |
-| free bits (1606.04934 appendix C.8) | `add(distortion(vae), rate(vae, free_bits(0.1)))` |
+| VAE (1312.6114 eq. 3) | `elbo(vae)`: `encoded(vae, add(distortion(p), rate()))` |
+| conditional VAE (Sohn et al. 2015) | ... of batches with "cond", perhaps with a `prior` that learns |
+| beta-VAE (Higgins et al. 2017) | `encoded(vae, add(distortion(p), scale(beta, rate())))` |
+| ... with annealed capacity (1804.03599 eq. 8) | `encoded(vae, add(distortion(p), scale(g, rate(capacity(nats)))))` |
+| free bits (1606.04934 appendix C.8) | `encoded(vae, add(distortion(p), rate(free_bits(0.1))))` |
 | beta-TCVAE (1802.04942 eq. 4) | `total_correlation.py` |
 | IWAE, DReG, STL | `importance.py` |
 
-Both terms draw the same z from the same keys, so in one program the networks run once.
+`encoded` runs the networks once and gives the batch what they say; with p = `vae.likelihood`, a term is any `Loss` of
+that batch.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
 
 from jaxgen import gaussian
+from jaxgen.keys import fold
 from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add
 from jaxgen.losses.likelihoods import Likelihood
 
@@ -58,18 +58,30 @@ class VAE(NamedTuple):
         """q(z | x)."""
         return self.encode(params, batch["x"], batch.get("cond"), fold(keys, ENCODER))
 
-    def log_prob(self, params: Params, batch: Batch, keys: Array, z: Array) -> Array:
-        """log p(x | z), [B] nats."""
-        parameters = self.decode(params, z, batch.get("cond"), fold(keys, DECODER))
-        return self.likelihood.log_prob(parameters, batch["x"])
+    def parameters(self, params: Params, batch: Batch, keys: Array, z: Array) -> Array:
+        """Those of the likelihood at z [B, L]: [B, H, W, outputs]."""
+        return self.decode(params, z, batch.get("cond"), fold(keys, DECODER))
 
 
-def distortion(vae: VAE) -> Loss:
-    """-log p(x | z), z ~ q(z | x)."""
+def encoded(vae: VAE, loss: Loss) -> Loss:
+    """`loss` of the batch with what becomes of batch["x"]: "posterior", q(z | x), and "prior", p(z), both mean and log
+    standard deviation [B, L]; "z" [B, L], a draw of q; "parameters" of the likelihood at z."""
+
+    def judged(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
+        q = vae.posterior(params, batch, keys)
+        z = gaussian.sample(keys, LATENT, *q)
+        prior = tuple(jnp.broadcast_to(part, z.shape) for part in vae.prior(params, batch.get("cond")))
+        found = {"posterior": q, "prior": prior, "z": z, "parameters": vae.parameters(params, batch, keys, z)}
+        return loss(params, {**batch, **found}, keys)
+
+    return judged
+
+
+def distortion(likelihood: Likelihood) -> Loss:
+    """-log p(x | parameters) of batch["x"] and batch["parameters"]."""
 
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-        z = gaussian.sample(keys, LATENT, *vae.posterior(params, batch, keys))
-        value = -vae.log_prob(params, batch, keys, z)
+        value = -likelihood.log_prob(batch["parameters"], batch["x"])
         return value, Aux({"distortion": value})
 
     return loss
@@ -95,19 +107,13 @@ def free_bits(minimum: float) -> Charge:
     return charge
 
 
-def free_bits_each(minimum: float) -> Charge:
-    """sum_j max(minimum, KL_bj): the same of every example alone."""
-    return lambda kl, step: jnp.sum(jnp.maximum(kl, minimum), axis=-1)
-
-
-def rate(vae: VAE, charge: Charge = total) -> Loss:
-    """`charge` of KL(q(z | x) || p(z)); the metric "kl" is the divergence itself, in nats, and "active_units" the share
-    of latents that are used."""
+def rate(charge: Charge = total) -> Loss:
+    """`charge` of KL(batch["posterior"] || batch["prior"]); the metric "kl" is the divergence itself, in nats, and
+    "active_units" the share of latents that are used."""
 
     def loss(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
-        q = vae.posterior(params, batch, keys)
-        kl = gaussian.kl(*q, *vae.prior(params, batch.get("cond")))
-        metrics = {"kl": jnp.sum(kl, axis=-1), "active_units": active_units(q[0])}
+        kl = gaussian.kl(*batch["posterior"], *batch["prior"])
+        metrics = {"kl": jnp.sum(kl, axis=-1), "active_units": active_units(batch["posterior"][0])}
         return charge(kl, batch.get("step", jnp.zeros(()))), Aux(metrics)
 
     return loss
@@ -115,15 +121,10 @@ def rate(vae: VAE, charge: Charge = total) -> Loss:
 
 def elbo(vae: VAE) -> Loss:
     """-ELBO in nats, a draw of z and an exact divergence."""
-    return add(distortion(vae), rate(vae))
+    return encoded(vae, add(distortion(vae.likelihood), rate()))
 
 
 def active_units(mean: Array) -> Array:
     """The share of latents with Var_x E[z | x] > 0.01, over the batch [B, L]; the same number [B] times."""
     used = jnp.mean((jnp.var(mean, axis=0) > ACTIVE).astype(mean.dtype))
     return jnp.broadcast_to(used, mean.shape[:1])
-
-
-def fold(keys: Array, salt: ArrayLike) -> Array:
-    """Another independent key for each example."""
-    return jax.vmap(lambda key: jax.random.fold_in(key, salt))(keys)

@@ -7,18 +7,14 @@ import flax.linen as nn
 from jax import Array
 
 
-def bind(module: nn.Module, name: str = "net") -> Callable[..., Array]:
-    """apply(params, x, label, cond=None, keys=None) = module(x, label, cond, keys) with variables params[name].
+def bind(module: nn.Module, name: str = "net") -> Callable[..., Any]:
+    """apply(params, *args, **kwargs) = module(*args, **kwargs) with the variables params[name], none of which moves.
 
-    params: {name: variables as module.init returns them}; x: [B, ...]; label: [B], what the network is told of
-    time; cond: a pytree of leading B or None; keys: one typed key per example [B], or None: deterministic.
+    params: {name: variables as module.init returns them}. A network of noisy data takes (x, label, cond=None,
+    keys=None) with x: [B, ...]; label: [B], what it is told of time; cond: a pytree of leading B or None; keys: one
+    typed key per example [B], or None: deterministic.
     """
-
-    def apply(params: Mapping[str, Any], x: Array, label: Array, cond: Any = None, keys: Array | None = None) -> Array:
-        y: Any = module.apply(named(params, name), x, label, cond, keys)
-        return y
-
-    return apply
+    return lambda params, *args, **kwargs: module.apply(named(params, name), *args, **kwargs)
 
 
 def stateful(module: nn.Module, name: str, method: Any = None) -> Callable[..., tuple[Any, dict[str, Any]]]:

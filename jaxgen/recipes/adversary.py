@@ -9,7 +9,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen.data import Spec
-from jaxgen.evaluate.lpips import frozen_lpips, lpips
+from jaxgen.evaluate.lpips import frozen_lpips, lpips, shapes
 from jaxgen.io.weights.torch_file import read_torch
 from jaxgen.losses.adaptive import adaptive
 from jaxgen.losses.adversarial import Updates, critic, critic_loss, generator_loss
@@ -18,22 +18,24 @@ from jaxgen.losses.autoencoding import Distance, decoded
 from jaxgen.losses.perceptual import Distance as PerceptualDistance
 from jaxgen.models.bind import stateful
 from jaxgen.recipes import names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.network import network, weight
 
 NETWORK = "critic"
 
 
 class Features(NamedTuple):
-    """distance: (params, x, y in [-1, 1]) -> [B]. frozen: the variables of the network "perceptual" it looks with."""
+    """distance: (params, x, y in [-1, 1]) -> [B]. frozen: the variables of the network "perceptual" it looks with, out
+    of files; shapes: the same as shapes, without these."""
 
     distance: PerceptualDistance
     frozen: Callable[[], dict[str, Any]]
+    shapes: Callable[[], dict[str, Any]]
 
 
 def of_lpips(vgg: str, linear: str) -> Features:
     """LPIPS with the weights in the files `vgg`, torchvision's vgg16-397923af.pth, and `linear`, LPIPS's vgg.pth."""
-    return Features(lpips, lambda: frozen_lpips(*(state_dict(Path(path)) for path in (vgg, linear))))
+    return Features(lpips, lambda: frozen_lpips(*(state_dict(Path(path)) for path in (vgg, linear))), shapes)
 
 
 def state_dict(path: Path) -> dict[str, Any]:
@@ -46,12 +48,13 @@ def state_dict(path: Path) -> dict[str, Any]:
     return state
 
 
+SMALLEST = 16  # pixels a side that VGG16 can halve four times
 FEATURES = {"lpips": of_lpips}
 
 
-def perceptual(config: ConfigDict, spec: Spec, distance: Distance) -> tuple[Loss | None, dict[str, Any]]:
+def perceptual(config: ConfigDict, spec: Spec, distance: Distance) -> tuple[Loss | None, dict[str, Features]]:
     """The distance between features of the image and of the reconstruction, with its weight, as a loss of a batch that
-    holds both; and the frozen network."""
+    holds both; and what it looks with, by the name of the network."""
     factor, section = weight("loss.perceptual", config.loss.perceptual), config.loss.features
     if (factor is None) != (section.name == "none"):
         raise ValueError(
@@ -61,13 +64,17 @@ def perceptual(config: ConfigDict, spec: Spec, distance: Distance) -> tuple[Loss
     if factor is None:
         return None, {}
     features: Features = invoke(FEATURES, section, "loss.features")
+    if min(spec.shape[:2]) < SMALLEST:
+        raise ValueError(
+            f"loss.features={section.name} looks at images of {SMALLEST} pixels a side at least, got {spec.shape[:2]}."
+        )
     if spec.shape[-1] not in (1, 3):
         raise ValueError(f"loss.features={section.name} looks at grey and RGB images, got {spec.shape[-1]} channels.")
 
     def apart(params: Params, batch: Batch, keys: Array) -> tuple[Array, Aux]:
         return features.distance(params, batch["x"], distance.image(batch["reconstruction"])), Aux()
 
-    return scale(factor, named("perceptual", apart)), {"perceptual": features.frozen}
+    return scale(factor, named("perceptual", apart)), {"perceptual": features}
 
 
 class Adversary(NamedTuple):
@@ -103,9 +110,9 @@ def adversary(
             f"model={config.model.name} has no one last layer at which a critic could be balanced: take model=vqgan or "
             "vqvae."
         )
-    judge = network(config, "critic.network", num_classes=0)
+    judge = network(config, "critic", "critic.network", num_classes=0)
     judged = critic(stateful(judge, NETWORK))
-    objective = invoke(names.OBJECTIVES, config.loss.objective, "objective")
+    objective = invoke(names.OBJECTIVES, config.loss.objective, "loss.objective")
 
     def started(step: Array) -> Array:
         return jnp.where(step >= section.start, 1.0, 0.0)

@@ -17,9 +17,10 @@ from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.adversary import NETWORK as CRITIC
 from jaxgen.recipes.adversary import adversary, perceptual
-from jaxgen.recipes.names import invoke
-from jaxgen.recipes.network import network, optimizer, played, weight
+from jaxgen.recipes.invoke import invoke
+from jaxgen.recipes.network import network, optimizer, played
 from jaxgen.recipes.space import Statistics, enter, in_model_space, model_space
+from jaxgen.recipes.vae import check_space
 from jaxgen.train.player import Player
 
 NETWORK = "autoencoder"
@@ -32,13 +33,15 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         raise ValueError("an autoencoder is told no class: set data.conditional=False.")
     space = model_space(config.data, spec.levels, statistics)
     distance = distance_of(config, spec, statistics)
+    if distance.likelihood is not None:
+        check_space(config, spec, "reconstruction", distance.likelihood, space)
     module: Any = network(
         config,
+        "autoencoder",
         shape=spec.shape,
         out_channels=distance.outputs(spec.shape[-1]),
         batch_size=config.train.batch_size,
     )
-    check_network(config, module)
     apply, decoding = stateful(module, NETWORK), stateful(module, NETWORK, "decode")
 
     image, frozen = perceptual(config, spec, distance)
@@ -50,10 +53,17 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     if judged is not None:
         players.append(Player((CRITIC,), in_model_space(judged.loss, space), optimizer(config, "critic.optimizer")))
 
-    def init_params(key: Array, batch: Batch) -> Params:
+    def init_trained(key: Array) -> Params:
         x = jnp.zeros((1, *spec.shape))
-        made = {NETWORK: module.init(key, x), **{name: make() for name, make in frozen.items()}}
+        made = {NETWORK: module.init(key, x)}
         return made if judged is None else {**made, CRITIC: judged.init(jax.random.fold_in(key, 1), x)}
+
+    def init_params(key: Array, batch: Batch) -> Params:
+        return {**init_trained(key), **{name: features.frozen() for name, features in frozen.items()}}
+
+    def variables() -> Params:
+        trained: Params = jax.eval_shape(init_trained, jax.random.key(0))
+        return {**trained, **{name: features.shapes() for name, features in frozen.items()}}
 
     def encode(params: Params, keys: Array, x: Array, cond: Any = None) -> Any:
         return stateful(module, NETWORK, "encode")(params, enter(space)(keys, x))[0]
@@ -68,6 +78,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
 
     return Recipe(
         played(config, init_params, players),
+        variables=variables,
         enter=enter(space),
         encode=encode,
         decode=decode,
@@ -87,21 +98,13 @@ def distance_of(config: ConfigDict, spec: Spec, statistics: Statistics | None) -
     """What the section "loss" calls a reconstruction."""
     measured = {} if statistics is None else {"variance": float(statistics.sigma_data) ** 2}
     section = config.loss.reconstruction
-    distance: Distance = invoke(names.RECONSTRUCTIONS, section, "reconstruction", levels=spec.levels, **measured)
+    distance: Distance = invoke(names.RECONSTRUCTIONS, section, "loss.reconstruction", levels=spec.levels, **measured)
     return distance
-
-
-def check_network(config: ConfigDict, module: Any) -> None:
-    """Raises ValueError unless `module` is an autoencoder."""
-    if not hasattr(module, "quantizer"):
-        raise ValueError(f"{config.model.name} is no autoencoder: take model=vqvae, vqvae2, dvae or mlp_autoencoder.")
 
 
 def quantized(config: ConfigDict) -> Loss:
     """What the quantizer asks for, with its weight."""
-    weigh = weight("loss.quantizer", config.loss.quantizer)
-    asked = quantization()
-    return named("quantization", asked if weigh is None else scale(weigh, asked))
+    return named("quantization", scale(config.loss.quantizer, quantization()))
 
 
 def last_layer(module: Any) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from jaxgen.losses.classification import classification
 from jaxgen.models import bind
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.network import alone, network
 from jaxgen.recipes.sampling import agree
 from jaxgen.recipes.space import Statistics, enter, in_model_space, model_space
@@ -34,10 +34,10 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     sde = invoke(names.PROCESSES, config.sde, "sde")
     measured = {} if statistics is None else {"sigma_data": statistics.sigma_data}
     told = {
-        "label": invoke(names.LABELS, config.loss.label, "label"),
-        "scale_in": invoke(names.SCALES, config.loss.scale_in, "scale_in", **measured),
+        "label": invoke(names.LABELS, config.loss.label, "loss.label"),
+        "scale_in": invoke(names.SCALES, config.loss.scale_in, "loss.scale_in", **measured),
     }
-    module = network(config, num_classes=spec.num_classes)
+    module = network(config, "classifier", num_classes=spec.num_classes)
     apply = bind(module, NETWORK)
 
     def init_params(key: Array, batch: Batch) -> Params:
@@ -55,7 +55,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
             f"family=classifier needs a network that gives {spec.num_classes} logits an image, but {config.model.name} "
             f"gives {logits.shape[1:]}: take model=wideresnet."
         )
-    loss = classification(apply, sde, invoke(names.TIMES, config.loss.times, "times"), **told)
+    loss = classification(apply, sde, invoke(names.TIMES, config.loss.times, "loss.times"), **told)
 
     def trained(params: Params) -> Classifier:
         return classifier(apply, params, sde, **told)

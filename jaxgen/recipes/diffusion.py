@@ -10,10 +10,11 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen.conditioning import Control
-from jaxgen.configuration import call, default, plain, written
+from jaxgen.configuration import call, default, plain, unknown, written
 from jaxgen.data import Spec
 from jaxgen.data.transforms import dequantize
 from jaxgen.denoiser import Apply, Denoiser, OfTime, denoiser, identity, one
+from jaxgen.keys import fold
 from jaxgen.likelihood import log_prob
 from jaxgen.losses.algebra import Batch, Loss, Params, drop_condition, scale
 from jaxgen.losses.denoising import denoising
@@ -22,10 +23,10 @@ from jaxgen.models import bind
 from jaxgen.prediction import Prediction
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.network import alone, classes, network
 from jaxgen.recipes.sampling import PLAIN, process, sampler
-from jaxgen.recipes.space import NOISE, Space, Statistics, enter, fold, in_model_space, model_space
+from jaxgen.recipes.space import NOISE, Space, Statistics, enter, in_model_space, model_space
 from jaxgen.sde import SDE
 
 PROBE = 0x94B0  # salt of the divergence estimate
@@ -35,20 +36,20 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     """`config` on data of `spec`, whose `statistics` were measured by `measure`; None for data that were not seen,
     which no model takes that depends on them. Raises ValueError, naming the key."""
     null = classes(config.data, spec) or None
-    bins = invoke(names.BINS, config.likelihood.bins, "bins", levels=spec.levels)
-    rounded = invoke(names.LEVELS, config.sampling.levels, "levels")
+    bins = invoke(names.BINS, config.likelihood.bins, "likelihood.bins", levels=spec.levels)
+    rounded = invoke(names.LEVELS, config.sampling.levels, "sampling.levels")
     space = model_space(config.data, spec.levels, statistics, bins, rounded)
     sde = invoke(names.PROCESSES, config.sde, "sde")
     check_label(config, sde)
     measured = {} if statistics is None else {"sigma_data": statistics.sigma_data}
-    prediction = invoke(names.PREDICTIONS, config.loss.prediction, "prediction", **measured)
+    prediction = invoke(names.PREDICTIONS, config.loss.prediction, "loss.prediction", **measured)
     inputs = {
-        "label": invoke(names.LABELS, config.loss.label, "label"),
-        "scale_in": invoke(names.SCALES, config.loss.scale_in, "scale_in", **measured),
+        "label": invoke(names.LABELS, config.loss.label, "loss.label"),
+        "scale_in": invoke(names.SCALES, config.loss.scale_in, "loss.scale_in", **measured),
     }
-    head = invoke(names.HEADS, config.loss.head, "head")
+    head = invoke(names.HEADS, config.loss.head, "loss.head")
     channels = spec.shape[-1] * (1 if head is None else spec.levels)
-    module = network(config, num_classes=null or 0, out_channels=channels)
+    module = network(config, "denoiser", num_classes=null or 0, out_channels=channels)
     apply, told = bind(module), inputs["label"]
     if head is not None:
         if not hasattr(module, "out_channels"):
@@ -74,7 +75,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         if null is None:
             raise ValueError("loss.drop_condition needs a condition to drop: set data.conditional=True.")
         loss = drop_condition(config.loss.drop_condition, null, loss)
-    divergence = invoke(names.DIVERGENCES, config.likelihood.divergence, "divergence")
+    divergence = invoke(names.DIVERGENCES, config.likelihood.divergence, "likelihood.divergence")
     drawn_on, measured_on = process(config.sampling, "sampling", sde), process(config.likelihood, "likelihood", sde)
     draw, calls = sampler(config.sampling, drawn_on, spec, null if config.loss.drop_condition else None)
 
@@ -154,14 +155,14 @@ def objective_of(
 ) -> Callable[[Apply], Loss]:
     """The loss of a network on batches in model space: the denoising loss, or the variational bound in bits/dim."""
     if config.loss.objective not in ("denoising", "bound"):
-        raise names.unknown("objective", config.loss.objective, ["denoising", "bound"])
+        raise unknown("objective", config.loss.objective, ["denoising", "bound"])
     bound = config.loss.objective == "bound"
     if bound and (config.data.dequantize or config.data.center):
         raise ValueError("loss.objective='bound' is on integers: set data.dequantize=False and data.center=False.")
-    times = invoke(names.TIMES, config.loss.times, "times")
+    times = invoke(names.TIMES, config.loss.times, "loss.times")
     chosen = bound_terms(config.loss, sde) if bound else config.loss
-    weight = invoke(names.WEIGHTS, chosen.weight, "weight")
-    reduce = invoke(names.REDUCTIONS, chosen.reduce, "reduce")
+    weight = invoke(names.WEIGHTS, chosen.weight, "loss.weight")
+    reduce = invoke(names.REDUCTIONS, chosen.reduce, "loss.reduce")
 
     def objective(apply: Apply) -> Loss:
         loss = denoising(apply, sde, prediction, times, weight, reduce=reduce, **inputs)

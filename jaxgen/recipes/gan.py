@@ -14,10 +14,19 @@ from ml_collections import ConfigDict
 from jaxgen.augment.augmented import Augmentation, augmented
 from jaxgen.configuration import written
 from jaxgen.data import Spec
-from jaxgen.losses.adversarial import Critic, Generate, critic, critic_loss, generate, generator_loss
+from jaxgen.losses.adversarial import (
+    Critic,
+    Generate,
+    Objective,
+    centred,
+    critic,
+    critic_loss,
+    generate,
+    generator_loss,
+)
 from jaxgen.losses.algebra import Batch, Loss, Params, add, named, scale
 from jaxgen.losses.consistency import consistency, fake_consistency
-from jaxgen.losses.feature_matching import feature_matching
+from jaxgen.losses.feature_matching import Features, mean_feature_matching
 from jaxgen.losses.lecam import lecam, unanchored
 from jaxgen.losses.orthogonal import orthogonal
 from jaxgen.losses.path_length import path_length, unmeasured
@@ -26,8 +35,8 @@ from jaxgen.models.bind import features, stateful
 from jaxgen.models.gan.standing import standing
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.latent import drawn, gaussian
-from jaxgen.recipes.names import invoke
 from jaxgen.recipes.network import classes, network, optimizer, played, weight
 from jaxgen.recipes.space import Statistics, enter, in_model_space, model_space
 from jaxgen.train.player import Lazy, Player
@@ -43,16 +52,15 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         raise ValueError("family=gan compares images with their levels: set data.dequantize=False.")
     space = model_space(config.data, spec.levels, statistics)
     told = {"shape": spec.shape, "num_classes": count}
-    maker = network(config, "generator.network", **told)
-    judge = network(config, "critic.network", **told)
+    maker = network(config, "generator", "generator.network", **told)
+    judge = network(config, "critic", "critic.network", **told)
     augmentation: Augmentation = invoke(names.AUGMENTATIONS, config.augment, "augment", batch=config.train.batch_size)
-    objective = invoke(names.OBJECTIVES, config.loss.objective, "objective")
+    objective: Objective = invoke(names.OBJECTIVES, config.loss.objective, "loss.objective")
+    check_sign(config, augmentation, objective)
     fakes = generate(stateful(maker, "generator"), maker.latent)
-    plain = critic(stateful(judge, "critic"))
-    seen = plain if compares(config) else augmented(augmentation.augment, plain)
-
-    on_critic = terms(config, critic_terms(fakes, seen, augmentation))
-    on_generator = terms(config, generator_terms(maker, judge, fakes))
+    seen, inside = critic(stateful(judge, "critic")), features(judge, "critic")
+    if not compares(config):
+        seen, inside = augmented(augmentation.augment, seen), augmented(augmentation.augment, inside)
     states = {key: make() for key, make in STATES.items() if config.loss[key] is not None}
     if augmentation.state is not None:
         states["augment"] = augmentation.state
@@ -63,21 +71,30 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         cond = jnp.zeros((2,), jnp.int32) if count else None
         return {"generator": maker.init(first, z, cond), "critic": judge.init(second, x, cond), **states}
 
-    def player(name: str, loss: Loss, regular: Loss | None, *also: str) -> Player:
+    def player(name: str, loss: Loss, costs: Terms, penalties: Terms, *also: str) -> Player:
         section = config[name]
         owns = (name, *(state for state in also if state in states))
-        tx = optimizer(config, f"{name}.optimizer", lazy=section.lazy)
-        if regular is None or section.lazy == 1:
-            return Player(owns, in_space(loss if regular is None else add(loss, regular)), tx, section.every)
-        return Player(owns, in_space(loss), tx, section.every, Lazy(in_space(regular), section.lazy))
+        always, rare = [loss, *weighed(config, costs)], weighed(config, penalties)
+        if section.lazy > 1 and not rare:
+            raise ValueError(
+                f"{name}.lazy={section.lazy} is of penalties, and none has a weight: set loss.{next(iter(penalties))}, "
+                f"or {name}.lazy=1."
+            )
+        tx = optimizer(config, f"{name}.optimizer", section.lazy)
+        if section.lazy == 1:
+            return Player(owns, in_space(*always, *rare), tx, section.every)
+        return Player(owns, in_space(*always), tx, section.every, Lazy(in_space(*rare), section.lazy))
 
-    def in_space(loss: Loss) -> Loss:
-        return in_model_space(loss, space)
+    def in_space(*losses: Loss) -> Loss:
+        return in_model_space(add(*losses), space)
 
     judging = augmentation.adapt(critic_loss(objective, fakes, seen))
+    making = generator_loss(objective, fakes, seen)
+    on_critic = critic_costs(fakes, seen, augmentation), critic_penalties(fakes, seen)
+    on_generator = generator_costs(fakes, inside), generator_penalties(maker)
     players = [
-        player("critic", judging, on_critic, "augment", "lecam"),
-        player("generator", generator_loss(objective, fakes, seen), on_generator, "path_length"),
+        player("critic", judging, *on_critic, "augment", "lecam"),
+        player("generator", making, *on_generator, "path_length"),
     ]
     options = truncation(config, maker)
 
@@ -110,13 +127,23 @@ def compares(config: ConfigDict) -> bool:
     if asked and config.augment.name == "none":
         raise ValueError(
             f"loss.{asked[0]} compares images with their augmentations: set augment, such as "
-            'call("differentiable", operations="translation").'
+            'call("differentiable", operations=("translation",)).'
         )
     return bool(asked)
 
 
-def critic_terms(fakes: Generate, seen: Critic, augmentation: Augmentation) -> Terms:
-    """What may be added to the loss of the critic."""
+def check_sign(config: ConfigDict, augmentation: Augmentation, objective: Objective) -> None:
+    """Raises ValueError where augmentations follow the sign of logits that have none."""
+    if augmentation.signed and not centred(objective):
+        raise ValueError(
+            f"augment={config.augment.name} follows the sign of the critic's logits, whose zero does not divide data "
+            f"from fakes under loss.objective={config.loss.objective.name}: take a schedule, such as "
+            "augment.probability=constant with augment.probability.value=0.3, or loss.objective=non_saturating."
+        )
+
+
+def critic_penalties(fakes: Generate, seen: Critic) -> Terms:
+    """Penalties on the gradient of the critic, which may be lazy."""
     return {
         "r1": lambda: r1(seen),
         "r2": lambda: r2(seen, fakes),
@@ -124,26 +151,35 @@ def critic_terms(fakes: Generate, seen: Critic, augmentation: Augmentation) -> T
         "one_sided": lambda: one_sided(seen, fakes),
         "zero_centred": lambda: zero_centred(seen, fakes),
         "dragan": lambda: dragan(seen),
+    }
+
+
+def critic_costs(fakes: Generate, seen: Critic, augmentation: Augmentation) -> Terms:
+    """What else may be added to the loss of the critic."""
+    return {
         "lecam": lambda: lecam(seen, fakes),
         "consistency": lambda: consistency(seen, augmentation.augment),
         "fake_consistency": lambda: fake_consistency(seen, fakes, augmentation.augment),
     }
 
 
-def generator_terms(maker: nn.Module, judge: nn.Module, fakes: Generate) -> Terms:
-    """What may be added to the loss of the generator."""
+def generator_penalties(maker: nn.Module) -> Terms:
+    """Penalties on the gradient of the generator, which may be lazy."""
+    return {"path_length": lambda: path_length(*styled(maker))}
+
+
+def generator_costs(fakes: Generate, inside: Features) -> Terms:
+    """What else may be added to the loss of the generator."""
     return {
-        "feature_matching": lambda: feature_matching(features(judge, "critic"), fakes),
+        "feature_matching": lambda: mean_feature_matching(inside, fakes),
         "orthogonal": lambda: orthogonal("generator"),
-        "path_length": lambda: path_length(*styled(maker)),
     }
 
 
-def terms(config: ConfigDict, known: Terms) -> Loss | None:
-    """The sum of those that have a weight, each reported under its name; None where none has."""
-    weighed = {key: weight(f"loss.{key}", config.loss[key]) for key in known}
-    chosen = [scale(w, named(key, known[key]())) for key, w in weighed.items() if w is not None]
-    return add(*chosen) if chosen else None
+def weighed(config: ConfigDict, known: Terms) -> list[Loss]:
+    """Those that have a weight, each reported under its name."""
+    factors = {key: weight(f"loss.{key}", config.loss[key]) for key in known}
+    return [scale(w, named(key, known[key]())) for key, w in factors.items() if w is not None]
 
 
 def weights(config: ConfigDict) -> list[str]:

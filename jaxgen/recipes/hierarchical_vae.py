@@ -8,21 +8,21 @@ import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import written
+from jaxgen.configuration import unknown, written
 from jaxgen.data import Spec
 from jaxgen.losses.algebra import Batch, Loss, Params, add, named, scale
 from jaxgen.losses.hierarchical import hierarchical
-from jaxgen.losses.importance import log_mean
+from jaxgen.losses.importance import serial
 from jaxgen.losses.likelihoods import Likelihood
 from jaxgen.losses.spectral import STATE, batch_norm_scales, spectral_norms, unmeasured
 from jaxgen.models.bind import stateful
-from jaxgen.models.vae.hierarchy import Ladder, Latents
+from jaxgen.models.vae.hierarchy import Latents
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.latent import drawn
-from jaxgen.recipes.names import invoke, unknown
 from jaxgen.recipes.network import classes, network, optimizer, played, weight
-from jaxgen.recipes.space import Statistics, enter, fold, in_model_space, model_space
+from jaxgen.recipes.space import Statistics, enter, in_model_space, model_space
 from jaxgen.recipes.vae import OUTPUTS, check_space
 from jaxgen.train.player import Player
 
@@ -33,19 +33,17 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     """`config` on data of `spec`. Raises ValueError, naming the key."""
     count, size = classes(config.data, spec), math.prod(spec.shape)
     space = model_space(config.data, spec.levels, statistics)
-    likelihood: Likelihood = invoke(names.LIKELIHOODS, config.loss.likelihood, "likelihood", levels=spec.levels)
+    likelihood: Likelihood = invoke(names.LIKELIHOODS, config.loss.likelihood, "loss.likelihood", levels=spec.levels)
     if likelihood.density:
         raise ValueError(
             f"family=hierarchical_vae bounds the likelihood of integers, but loss.likelihood="
             f"{config.loss.likelihood.name} is a density: take categorical or discretized_logistic_mixture."
         )
-    check_space(config, spec, likelihood, space)
+    check_space(config, spec, "likelihood", likelihood, space)
     if config.sampling.output not in OUTPUTS:
         raise unknown("sampling.output", config.sampling.output, OUTPUTS)
     channels = likelihood.outputs(spec.shape[-1])
-    module = network(config, shape=spec.shape, num_classes=count, out_channels=channels)
-    if not isinstance(module, Ladder):
-        raise ValueError(f"model={config.model.name} has no groups of latent variables: take model=vdvae or nvae.")
+    module: Any = network(config, "ladder", shape=spec.shape, num_classes=count, out_channels=channels)
     regular = weight("loss.spectral", config.loss.spectral)
 
     def init_params(key: Array, batch: Batch) -> Params:
@@ -76,23 +74,20 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         return likelihood.log_prob(parameters, z) - sum(kls)
 
     def importance(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
-        """All samples of an image in one evaluation of the network."""
-        samples = config.likelihood.importance
+        z = enter(space)(keys, x)
 
-        def repeated(leaf: Array) -> Array:
-            return jnp.concatenate([leaf] * samples)
+        def weigh(own: Array) -> Array:
+            parameters, ratio = call(params, z, cond, own, method="weigh")
+            return likelihood.log_prob(parameters, z) + ratio
 
-        z, label = repeated(enter(space)(keys, x)), None if cond is None else repeated(cond)
-        every = jnp.concatenate([fold(keys, k) for k in range(samples)])
-        parameters, ratio = call(params, z, label, every, method="weigh")
-        return log_mean((likelihood.log_prob(parameters, z) + ratio).reshape(samples, -1))
+        return serial(weigh, keys, config.likelihood.importance)
 
     def latent(params: Params, keys: Array, cond: Any = None) -> Latents:
         zs: Latents = call(params, keys, cond, config.sampling.temperature, method="prior")
         return zs
 
     def encode(params: Params, keys: Array, x: Array, cond: Any = None) -> Latents:
-        zs: Latents = call(params, enter(space)(keys, x), cond, keys, method="posterior")
+        zs: Latents = call(params, enter(space)(keys, x), cond, method="posterior")
         return zs
 
     def decode(params: Params, zs: Latents, keys: Array | None = None, cond: Any = None) -> Array:
@@ -112,7 +107,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         decode=decode,
         about={
             "network": written(config.model),
-            "latents": f"{len(module.latents)} groups of {sum(map(math.prod, module.latents))} variables, at "
+            "latents": f"{len(module.latents)} groups of {sum(map(math.prod, module.latents)):,} variables, at "
             + ", ".join(f"{r}x{r} ({module.resolutions.count(r)})" for r in sorted(set(module.resolutions))),
             "likelihood": written(config.loss.likelihood),
             "objective": ", ".join(["variational bound in nats a dimension", *terms(config)]),

@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxgen import gaussian as normal
 from jaxgen.losses.algebra import Params
 
-LATENT, OUTPUT = 0x1A7E, 0x0097  # salts: of the latent variables, of the likelihood
+LATENT = 0x1A7E  # salt of the latent variables
 
 
 def gaussian(size: int) -> Callable[[Params, Array, Any], Array]:
     """The prior N(0, I) of one latent vector: (params, keys [B], cond) -> z [B, size]."""
 
     def latent(params: Params, keys: Array, cond: Any = None) -> Array:
-        return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, LATENT), (size,), jnp.float32))(keys)
+        return normal.noise(keys, LATENT, (size,), jnp.float32)
 
     return latent
 

@@ -1,5 +1,6 @@
 """The network that a configuration names, in the compute type it asks for, and the training of one such network."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
@@ -15,18 +16,21 @@ from jaxgen.data import Spec
 from jaxgen.losses.algebra import Batch, Loss, Params
 from jaxgen.parallel.pmap import AXIS
 from jaxgen.recipes import names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.train.player import Player, Training, training
 from jaxgen.train.schedules import Schedule
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: that of the input
 
 
-def network(config: ConfigDict, path: str = "model", **context: Any) -> nn.Module:
-    """The network that the section `path` names, which computes in parallel.dtype and rematerializes where
-    parallel.remat says so. `context` holds arguments that follow from the data. Raises ValueError for what the network
-    does not know."""
+def network(config: ConfigDict, kind: str, path: str = "model", **context: Any) -> nn.Module:
+    """The network that the section `path` names, one of names.NETWORKS[kind], which computes in parallel.dtype and
+    rematerializes where parallel.remat says so. `context` holds arguments that follow from the data. Raises ValueError
+    for a network of another kind, and for what the network does not know."""
     section = reduce(ConfigDict.get, path.split("."), config)
+    table = names.NETWORKS[kind]
+    if section.name in names.MODELS and section.name not in table:
+        raise ValueError(f"{path}={section.name} is no {kind}: take {path}={' or '.join(table)}.")
     wanted = {"dtype": config.parallel.dtype, "remat": config.parallel.remat}
     for key in wanted:
         if key in section:
@@ -35,7 +39,7 @@ def network(config: ConfigDict, path: str = "model", **context: Any) -> nn.Modul
         raise unknown("parallel.dtype", wanted["dtype"], DTYPES)
     asked = {"dtype": DTYPES[wanted["dtype"]], "remat": wanted["remat"]}
     asked = {key: value for key, value in asked.items() if value}
-    module: nn.Module = invoke(names.MODELS, section, path, **context, **asked)
+    module: nn.Module = invoke(table, section, path, **context, **asked)
     for key in asked:
         if not hasattr(module, key):
             raise ValueError(f"the network {section.name} knows no {key}: leave out parallel.{key}={wanted[key]}.")
@@ -58,11 +62,13 @@ def alone(config: ConfigDict, name: str, init_params: Callable[[Array, Batch], P
     return played(config, init_params, [Player((name,), loss, optimizer(config))])
 
 
-def optimizer(config: ConfigDict, path: str = "optimizer", **context: Any) -> optax.GradientTransformation:
-    """The optimizer that the section `path` names. `context` holds arguments that follow from elsewhere."""
-    tx: optax.GradientTransformation = invoke(
-        names.OPTIMIZERS, reduce(ConfigDict.get, path.split("."), config), path, **context
-    )
+def optimizer(config: ConfigDict, path: str = "optimizer", lazy: int = 1) -> optax.GradientTransformation:
+    """The optimizer that the section `path` names, of a player whose lazy loss is due at every `lazy`-th step. Raises
+    ValueError for one that is not made for that."""
+    section = reduce(ConfigDict.get, path.split("."), config)
+    tx: optax.GradientTransformation = invoke(names.OPTIMIZERS, section, path, **({} if lazy == 1 else {"lazy": lazy}))
+    if lazy > 1 and "lazy" not in inspect.signature(names.OPTIMIZERS[section.name]).parameters:
+        raise ValueError(f"{path}={section.name} cannot be rescaled for lazy={lazy}: take {path}=adam, or lazy=1.")
     return tx
 
 

@@ -15,7 +15,7 @@ from jaxgen.data import Spec
 from jaxgen.denoiser import Denoiser
 from jaxgen.guidance import classifier_free, interval
 from jaxgen.recipes import names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.sampling.sample import Finish, Solver, evaluations, last_mean, sample
 from jaxgen.sde import SDE
 
@@ -26,7 +26,7 @@ def process(section: ConfigDict, where: str, trained: SDE) -> SDE:
     """The process that the section `where` solves with a network that was `trained` on one nearly the same: a table of
     times and the continuous process behind it. The network is told of a time what it was told in training; all else is
     read off the process solved. Raises ValueError for another process, on which its predictions mean nothing."""
-    solved = invoke(names.SOLVED, section.sde, "sde", trained=trained)
+    solved = invoke(names.SOLVED, section.sde, f"{where}.sde", trained=trained)
     with jax.ensure_compile_time_eval():
         t = jnp.linspace(max(trained.t0, solved.t0), trained.t1, 33)
         if solved.t1 != trained.t1 or not agree(trained, solved, t, rtol=0.05, atol=0.05):
@@ -47,9 +47,9 @@ def sampler(config: ConfigDict, sde: SDE, spec: Spec, null: int | None) -> tuple
     """draw(denoiser, keys [B], cond, control, trajectory=False) as `config` says, and how often it calls the
     network."""
     guided, passes = guidance(config, null)
-    solver = invoke(names.SOLVERS, config.solver, "solver", sde=sde, n=config.steps)
-    finish = invoke(names.FINISHES, config.finish, "finish", sde=sde, n=config.steps)
-    grid = invoke(names.GRIDS, config.grid, "grid")
+    solver = invoke(names.SOLVERS, config.solver, "sampling.solver", sde=sde, n=config.steps)
+    finish = invoke(names.FINISHES, config.finish, "sampling.finish", sde=sde, n=config.steps)
+    grid = invoke(names.GRIDS, config.grid, "sampling.grid")
     stepwise = isinstance(solver, Solver)
     if stepwise:
         check_steps(config, solver, finish, spec)

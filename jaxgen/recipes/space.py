@@ -15,8 +15,10 @@ from ml_collections import ConfigDict
 
 from jaxgen.data import Source
 from jaxgen.data.transforms import Bijection, around, center, chain, dequantize, nearest, quantize, real
+from jaxgen.keys import fold
 from jaxgen.losses.algebra import Aux, Batch, Loss, Params
-from jaxgen.recipes.names import SPACES, invoke
+from jaxgen.recipes.invoke import invoke
+from jaxgen.recipes.names import SPACES
 
 MEASURED = 10_000  # examples that decide the statistics of a data set
 NOISE = 0xDE94  # salt of dequantization
@@ -58,7 +60,7 @@ def model_space(
     """
     if data.space.name != "linear" and not data.dequantize:
         raise ValueError(f"the space {data.space.name} needs a density on [0, {levels}): set data.dequantize=True.")
-    bijection = invoke(SPACES, data.space, "space", levels=levels if data.dequantize else levels - 1)
+    bijection = invoke(SPACES, data.space, "data.space", levels=levels if data.dequantize else levels - 1)
     table = np.asarray(bijection.forward(jnp.arange(levels)))
     if data.center:
         if statistics is None:
@@ -93,11 +95,6 @@ def measure(data: ConfigDict, source: Source, seed: int) -> Statistics:
     mean, square = total / len(rows)
     about = np.square(mean) if data.center else np.square(mean.mean())
     return Statistics(mean.astype(np.float32), float(np.sqrt(np.mean(square - about))))
-
-
-def fold(keys: Array, salt: int) -> Array:
-    """Another independent key for each example."""
-    return jax.vmap(lambda key: jax.random.fold_in(key, salt))(keys)
 
 
 def enter(space: Space) -> Callable[[Array, Array], Array]:

@@ -6,28 +6,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import written
+from jaxgen.configuration import unknown, written
 from jaxgen.data import Spec
 from jaxgen.data.transforms import dequantize
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add, scale
+from jaxgen.keys import fold
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add, scale, watched
 from jaxgen.losses.importance import estimate
 from jaxgen.losses.likelihoods import Likelihood
 from jaxgen.losses.total_correlation import dimension_wise, mutual_information, total_correlation
-from jaxgen.losses.vae import VAE, Charge, capacity, distortion, elbo, free_bits, rate, total
+from jaxgen.losses.vae import VAE, Charge, capacity, distortion, elbo, encoded, free_bits, rate, total
 from jaxgen.models.bind import stateful
 from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
+from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.latent import drawn, gaussian
-from jaxgen.recipes.names import invoke, unknown
 from jaxgen.recipes.network import classes, network, optimizer, played, weight
-from jaxgen.recipes.space import NOISE, Space, Statistics, enter, fold, in_model_space, model_space
+from jaxgen.recipes.space import NOISE, Space, Statistics, enter, in_model_space, model_space
 from jaxgen.train.player import Player
 
 OUTPUTS = "sample", "mean"
@@ -37,13 +37,12 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     """`config` on data of `spec`. Raises ValueError, naming the key."""
     count, channels = classes(config.data, spec), spec.shape[-1]
     space = model_space(config.data, spec.levels, statistics)
-    likelihood: Likelihood = invoke(names.LIKELIHOODS, config.loss.likelihood, "likelihood", levels=spec.levels)
-    check_space(config, spec, likelihood, space)
+    likelihood: Likelihood = invoke(names.LIKELIHOODS, config.loss.likelihood, "loss.likelihood", levels=spec.levels)
+    check_space(config, spec, "likelihood", likelihood, space)
     if config.sampling.output not in OUTPUTS:
         raise unknown("sampling.output", config.sampling.output, OUTPUTS)
     told = {"shape": spec.shape, "num_classes": count, "out_channels": likelihood.outputs(channels)}
-    encoder, decoder = (network(config, name, **told) for name in ("encoder", "decoder"))
-    check_networks(config, encoder, decoder)
+    encoder, decoder = (network(config, name, name, **told) for name in ("encoder", "decoder"))
     encoded, decoded = stateful(encoder, "encoder"), stateful(decoder, "decoder")
 
     def encode(params: Params, x: Array, cond: Any, keys: Array | None) -> tuple[Array, Array]:
@@ -81,8 +80,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         return bound
 
     def latents(params: Params, keys: Array, x: Array, cond: Any = None) -> Array:
-        mean, log_std = encode(params, enter(space)(keys, x), cond, None)
-        return mean + jnp.exp(log_std) * gaussian(encoder.latent)(params, keys, cond)
+        return encode(params, enter(space)(keys, x), cond, None)[0]
 
     def decode(params: Params, z: Array, keys: Array | None = None, cond: Any = None) -> Array:
         y = parameters(params, z, cond, None)
@@ -111,24 +109,19 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     )
 
 
-def check_space(config: ConfigDict, spec: Spec, likelihood: Likelihood, space: Space) -> None:
-    """Raises ValueError where a likelihood of integers does not find them in model space."""
+def check_space(config: ConfigDict, spec: Spec, key: str, likelihood: Likelihood, space: Space) -> None:
+    """Raises ValueError where the likelihood loss.`key` does not find what it is of in model space."""
+    asked = f"loss.{key}={config.loss[key].name}"
+    if likelihood.bounded and (config.data.center or config.data.space.name != "linear"):
+        raise ValueError(f"{asked} is a density in [-1, 1]: set data.center=False and data.space=linear.")
     if likelihood.density:
         return
     levels = np.linspace(-1, 1, spec.levels)
     if config.data.dequantize or config.data.center or not np.allclose(space.table, levels, atol=1e-5):
         raise ValueError(
-            f"loss.likelihood={config.loss.likelihood.name} is of integers, evenly in [-1, 1]: set "
-            "data.dequantize=False, data.center=False and data.space=linear."
+            f"{asked} is of integers, evenly in [-1, 1]: set data.dequantize=False, data.center=False and "
+            "data.space=linear."
         )
-
-
-def check_networks(config: ConfigDict, encoder: nn.Module, decoder: nn.Module) -> None:
-    """Raises ValueError unless one gives latent variables and the other takes them."""
-    if not hasattr(encoder, "latent") or hasattr(encoder, "out_channels"):
-        raise ValueError(f"{config.encoder.name} encodes no image: take encoder=mlp_encoder or conv_encoder.")
-    if not (hasattr(decoder, "shape") and hasattr(decoder, "out_channels")) or hasattr(decoder, "latent"):
-        raise ValueError(f"{config.decoder.name} decodes no latent vector: take decoder=mlp_decoder or conv_decoder.")
 
 
 def terms(config: ConfigDict) -> list[str]:
@@ -140,7 +133,7 @@ def terms(config: ConfigDict) -> list[str]:
 def objective(config: ConfigDict, vae: VAE, spec: Spec) -> Loss:
     """The loss of batches in model space, in nats."""
     section, asked = config.loss, terms(config)
-    bound: Callable[[VAE], Loss] = invoke(names.BOUNDS, section.estimator, "estimator")
+    bound: Callable[[VAE], Loss] = invoke(names.BOUNDS, section.estimator, "loss.estimator")
     if section.estimator.name != "elbo":
         if asked:
             raise ValueError(f"loss.estimator={section.estimator.name} has no KL divergence to weigh, got {asked[0]}.")
@@ -148,10 +141,11 @@ def objective(config: ConfigDict, vae: VAE, spec: Spec) -> Loss:
     if section.total_correlation is not None:
         if len(asked) > 1:
             raise ValueError(f"loss.total_correlation weighs a part of the divergence: leave out {asked[0]}.")
-        parts = mutual_information(vae, spec.size), dimension_wise(vae, spec.size)
-        weighed = weighted("loss.total_correlation", section.total_correlation, total_correlation(vae, spec.size))
-        return add(distortion(vae), *parts, weighed, scale(0.0, rate(vae)))  # the last for its metrics
-    return add(distortion(vae), weighted("loss.beta", section.beta, rate(vae, charge_of(section))))
+        parts = mutual_information(spec.size), dimension_wise(spec.size)
+        weighed = weighted("loss.total_correlation", section.total_correlation, total_correlation(spec.size))
+        return encoded(vae, add(distortion(vae.likelihood), *parts, weighed, watched(rate())))
+    weighed = weighted("loss.beta", section.beta, rate(charge_of(section)))
+    return encoded(vae, add(distortion(vae.likelihood), weighed))
 
 
 def weighted(where: str, value: Any, loss: Loss) -> Loss:

@@ -3,7 +3,10 @@
     slerp(a, b, w) = (sin((1 - w) omega) a + sin(w omega) b) / sin(omega),    cos(omega) = <a, b> / (|a| |b|)
 
 Between draws of a Gaussian in many dimensions it stays where draws are, near the sphere of radius sqrt(D), which a
-straight line leaves.
+straight line leaves. Opposite vectors have no shortest arc between them: as for parallel ones, the way is the straight
+line, which then goes through zero. Of latent variables that are not Gaussian (features of an autoencoder, whose length
+means something) it says nothing better than a straight line does: the length of what lies between is not that of
+either end.
 
 Source: White 2016, "Sampling Generative Networks", section 2.1.
 """
@@ -14,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-PARALLEL = 1e-4  # sin(omega) below which a straight line is the same
+PARALLEL = 1e-4  # sin(omega) below which the way is a straight line
 
 
 def slerp(a: Any, b: Any, weight: Array) -> Any:

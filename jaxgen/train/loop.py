@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxgen.io.writers import to_floats
+from jaxgen.scalars import to_floats
 from jaxgen.train.player import Metrics, measured
 from jaxgen.train.state import State
 

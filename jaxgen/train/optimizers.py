@@ -24,18 +24,20 @@ def adam(
     b2: float | Schedule = 0.999,
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    decay_vectors: bool = False,
     lazy: int = 1,
     skip: float | None = None,
 ) -> optax.GradientTransformation:
     """Adam (AdamW with weight_decay) with global-norm clipping, linear warm-up from 0 over `warmup` moves and, with
-    `decay_steps`, a cosine to 0 at that move. Weight decay acts on `matrices` only. With `lazy` = n > 1 it is rescaled
-    for a player that has a `Lazy` loss at every n-th step. Gradients longer than `skip` move nothing."""
+    `decay_steps`, a cosine to 0 at that move. Weight decay acts on `matrices` only, with `decay_vectors` on all
+    parameters, as in PyTorch. With `lazy` = n > 1 it is rescaled for a player that has a `Lazy` loss at every n-th
+    step. Gradients longer than `skip` move nothing."""
     schedule, b1, b2 = rescaled(lazy, rate(learning_rate, warmup, decay_steps), b1, b2)
     chain = optax.chain(
         *clipping(clip),
         optax.chain(
             scale_by_adam(b1, b2, eps),
-            optax.add_decayed_weights(weight_decay, matrices),
+            optax.add_decayed_weights(weight_decay, None if decay_vectors else matrices),
             optax.scale_by_learning_rate(schedule),
         ),
     )
@@ -123,5 +125,7 @@ def clipping(norm: float | None) -> list[optax.GradientTransformation]:
 
 
 def matrices(params: Any) -> Any:
-    """True for the leaves that weight decay acts on: kernels, not biases, scales or frozen frequencies."""
+    """True for the leaves that weight decay acts on, those of more than one axis: kernels, and with them embeddings,
+    codebooks and learned maps such as a constant input or a state that a decoder starts from; not biases, scales or
+    frozen frequencies."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

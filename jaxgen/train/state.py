@@ -46,5 +46,7 @@ def join(params: dict[str, Tree], extra: dict[str, Tree]) -> dict[str, Tree]:
 
 
 def averaged(state: State) -> dict[str, Tree]:
-    """The variables to sample and evaluate with: the moving average where there is one."""
+    """The variables to sample and evaluate with: the moving average where there is one, of what gradients train. Other
+    collections (codebooks, batch statistics) are the latest, those of the network that trains: near those of its
+    average once the learning rate is small, or measured anew where a recipe can."""
     return join(state.params if state.ema is None else state.ema, state.extra)

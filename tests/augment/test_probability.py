@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxgen.augment.probability import adaptive, current, initial, scheduled
 from jaxgen.losses.algebra import Aux
 from jaxgen.losses.denoising import mean
+from jaxgen.train.player import Player, training
 
 KEYS = jax.random.split(jax.random.key(0), 20)
 
@@ -58,12 +60,28 @@ def test_p_stays_a_probability():
 def test_parts_of_a_batch_move_p_as_the_whole():
     """Updates are averaged over devices and micro-batches: p must come out as if one had seen the whole batch."""
     loss, step = adaptive().follow(judged, 20), {"step": jnp.asarray(8)}
-    params = {"augment": {"params": {}, "state": {"p": jnp.float32(0.3), "signs": jnp.float32(2.0)}}}
+    state = {"p": jnp.float32(0.3), "signs": jnp.float32(2.0), "calls": jnp.float32(4.0)}
+    params = {"augment": {"params": {}, "state": state}}
     x = jax.random.normal(KEYS[0], (20,))
     whole = loss(params, {"x": x, **step}, KEYS)[1].updates["augment"]["state"]
     parts = [loss(params, {"x": x[i::2], **step}, KEYS[i::2])[1].updates["augment"]["state"] for i in (0, 1)]
     for name in whole:
         np.testing.assert_allclose(whole[name], (parts[0][name] + parts[1][name]) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_p_moves_with_the_critic(every):
+    """A critic that is due at every second step is never called at the steps at which another moves p: its own moves
+    must count, and after nine of them p has moved twice, whatever the steps between."""
+
+    player = Player(("augment",), adaptive(images=1000).follow(judged, 20), optax.identity(), every=every)
+    made = training(lambda key, batch: {"augment": initial(0.0)}, [player])
+    batch = {"x": signs(1.0)}
+    state, step, seen = made.init(KEYS[0], batch), jax.jit(made.step), []
+    for _ in range(9 * every):
+        state, _ = step(state, batch, KEYS[0])
+        seen.append(float(state.extra["augment"]["state"]["p"]))
+    np.testing.assert_allclose(seen[every - 1 :: every], [0.0] * 4 + [0.08] * 4 + [0.16], rtol=1e-6)
 
 
 def test_a_schedule_is_met_at_every_step():

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from jaxgen.data.augment import center_crop, random_crop, random_flip, resize
+from jaxgen.data.augment import center_crop, random_crop, random_flip, random_shift, resize
 from jaxgen.data.pipeline import batch_at, evaluation, pipeline
 from jaxgen.data.records import Spec, source
 
@@ -139,6 +139,16 @@ def test_random_crops_are_windows_at_every_place():
     corners = Counter(x[:, 0, 0, 0].tolist())
     assert set(corners) == {10 * i + j for i in range(3) for j in range(3)} and min(corners.values()) > 70
     np.testing.assert_array_equal(x[0, :, :, 0] - x[0, 0, 0, 0], 10 * np.arange(4)[:, None] + np.arange(4))
+
+
+def test_random_shifts_move_some_and_leave_their_share():
+    """Wrong borders bring in pixels of the other side; a rate that is ignored moves the whole data set."""
+    x, u = np.ones((5000, 4, 4, 1), np.uint8), np.random.default_rng(0).random((5000, 4))
+    shifted = random_shift(1, probability=0.5)(x, u)
+    assert shifted.shape == x.shape and set(shifted.sum((1, 2, 3)).tolist()) == {9, 12, 16}
+    assert abs((shifted == x).all((1, 2, 3)).mean() - (1 - 0.5 * 8 / 9)) < 0.03
+    left, right = (shifted[:, 1, side, 0] == 0 for side in (0, 3))
+    assert abs(left.mean() - right.mean()) < 0.03 and not (left & right).any()
 
 
 def test_two_transforms_draw_independent_numbers():

@@ -8,6 +8,7 @@ import pytest
 
 from jaxgen.losses.adversarial import (
     against_mean,
+    centred,
     critic,
     critic_loss,
     generate,
@@ -29,7 +30,7 @@ from jaxgen.train.player import Player, training
 KEYS = jax.random.split(jax.random.key(0), 8)
 PUBLISHED = {  # name in the golden file: (player, objective, factor)
     "d_bce": ("critic", minimax, 1),
-    "d_bce_smooth0p9": ("critic", smoothed(0.9, non_saturating), 1),
+    "d_bce_smooth0p9": ("critic", smoothed(0.9), 1),
     "d_hinge": ("critic", hinge, 1),
     "d_wgan": ("critic", wasserstein, 1),
     "d_lsgan_sum_half": ("critic", least_squares, 1),
@@ -71,6 +72,14 @@ def test_objectives_match_published_values_and_gradients(golden, x64, name):
     np.testing.assert_allclose(result, data[f"{name}/value"], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(gradients[0], data[f"{name}/grad_real"], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(gradients[1], data[f"{name}/grad_fake"], rtol=1e-9, atol=1e-12)
+
+
+def test_centred_objectives_are_those_whose_critic_is_indifferent_at_zero():
+    """Adaptive augmentation reads the sign of logits: an objective that shifts them, or is blind to shifts, must be
+    told apart from one that does not."""
+    assert all(map(centred, (minimax, non_saturating, hinge, squared(fake=-1, real=1))))
+    apart = wasserstein, least_squares, relativistic, relativistic_average, smoothed(0.9)
+    assert not any(map(centred, apart))
 
 
 def test_every_published_objective_is_compared(golden):

@@ -7,7 +7,8 @@ import pytest
 
 from jaxgen.losses.adversarial import critic_loss, relativistic
 from jaxgen.losses.algebra import add, every, scale
-from jaxgen.losses.penalties import around, between, dragan, gradient_penalty, one_sided, r1, r2, root, zero_centred
+from jaxgen.losses.penalties import around, between, dragan, gradient_penalty, one_sided, r1, r2, zero_centred
+from jaxgen.losses.root import root
 
 KEYS = jax.random.split(jax.random.key(0), 5)
 

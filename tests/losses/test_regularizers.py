@@ -68,6 +68,33 @@ def test_path_length_is_lazy_half_and_keeps_its_mean():
     assert np.isfinite(jax.grad(flat)(0.0))
 
 
+def test_the_gradient_of_path_length_goes_through_the_mean_too(x64):
+    """x = s w A has the length s |A y|, so with a = d s E|A y| + (1 - d) a_0 the penalty is a square in s: a mean that
+    is stopped, or that of the steps before, has another gradient. |A y| is the length that the loss tells at s = 1."""
+    rng, decay, before = np.random.default_rng(0), 0.5, 0.7
+    matrix = jnp.asarray(rng.normal(size=(5, 12)))
+
+    def synthesize(params, w, keys):
+        return (params["generator"]["params"]["s"] * w @ matrix).reshape(-1, 2, 2, 3)
+
+    def styles(params, batch, keys):
+        return draw(keys, 1, lambda key: jax.random.normal(key, (5,)))
+
+    loss = path_length(styles, synthesize, decay, shrink=1)
+
+    def value(s):
+        params = {"generator": {"params": {"s": s}}, "path_length": {"params": {}, "state": {"mean": before}}}
+        penalty, aux = loss(params, {"step": 0}, KEYS)
+        return penalty.mean(), aux.metrics["jacobian_length"]
+
+    unit = np.asarray(value(jnp.asarray(1.0))[1])
+    s = 1.3
+    apart = s * unit - (before + decay * (s * unit.mean() - before))
+    gradient = 2 * np.mean(apart * (unit - decay * unit.mean()))
+    np.testing.assert_allclose(value(jnp.asarray(s))[0], np.mean(apart**2), rtol=1e-12)
+    np.testing.assert_allclose(jax.grad(lambda s: value(s)[0])(s), gradient, rtol=1e-10)
+
+
 def test_lecam_matches_published_value_and_follows_the_logits(golden, x64):
     """The anchors start at the first logits, so a critic is not drawn to zero, and then follow slowly."""
     data = golden("families/gan_misc_losses")
@@ -81,8 +108,29 @@ def test_lecam_matches_published_value_and_follows_the_logits(golden, x64):
     anchors = aux.updates["lecam"]["state"]
     np.testing.assert_allclose([anchors["real"], anchors["fake"]], [r.mean(), f.mean()])
     np.testing.assert_allclose(first, lecams.held(r, f, r.mean(), f.mean()))
-    _, later = loss({"lecam": {"params": {}, "state": anchors}}, {"x": r + 1, "step": jnp.int32(500)}, KEYS)
-    np.testing.assert_allclose(later.updates["lecam"]["state"]["real"], r.mean() + 0.1, rtol=1e-6)
+    for calls, share in ((1, 1 / 2), (4, 1 / 5), (500, 1 / 10)):
+        state = {**anchors, "calls": jnp.asarray(float(calls))}
+        _, later = loss({"lecam": {"params": {}, "state": state}}, {"x": r + 1, "step": jnp.int32(7)}, KEYS)
+        np.testing.assert_allclose(later.updates["lecam"]["state"]["real"], r.mean() + share, rtol=1e-6)
+        assert float(later.updates["lecam"]["state"]["calls"]) == calls + 1
+
+
+def test_the_gradient_of_lecam_leaves_the_anchors_where_they_are(x64):
+    """With D(x) = w x it is 2 E[max(0, D(x) - a_F) x] - 2 E[max(0, a_R - D(y)) y] at the anchors that have moved: if it
+    went through them too, a critic could please its own history."""
+    rng, w = np.random.default_rng(0), 0.8
+    x, y = rng.normal(size=(2, 8))
+    loss = lecam(lambda params, x, cond, keys: (params["w"] * x, {}), lambda *_: (jnp.asarray(y), {}), decay=0.9)
+    state = {"real": jnp.asarray(0.4), "fake": jnp.asarray(-0.3), "calls": jnp.asarray(3.0)}
+
+    def value(w):
+        params = {"w": w, "lecam": {"params": {}, "state": state}}
+        return loss(params, {"x": jnp.asarray(x)}, KEYS)[0].mean()
+
+    real, fake = 0.75 * 0.4 + 0.25 * w * x.mean(), 0.75 * -0.3 + 0.25 * w * y.mean()
+    above, below = np.maximum(0, w * x - fake), np.maximum(0, real - w * y)
+    assert np.any(above > 0) and np.any(below > 0)
+    np.testing.assert_allclose(jax.grad(value)(w), 2 * np.mean(above * x) - 2 * np.mean(below * y), rtol=1e-12)
 
 
 @pytest.mark.parametrize("of", ["data", "fakes"])
@@ -148,6 +196,22 @@ def test_mean_feature_matching_compares_batches_only():
 
     np.testing.assert_allclose(value(lambda x: x[::-1]), np.zeros(8), atol=1e-6)
     np.testing.assert_allclose(value(lambda x: x + 1), np.full(8, 3 + 12.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("matching", [feature_matching, mean_feature_matching])
+def test_the_gradient_of_feature_matching_moves_the_fakes_only(matching, x64):
+    """Of fakes s y and features x A: -E[sign(x A - s y A) y A] of pairs, -2 (E x - s E y) A A^T E y of batches. A
+    gradient that is stopped at the features, or taken by the data too, trains nothing or another thing."""
+    rng, s = np.random.default_rng(0), 0.6
+    x, y, matrix = rng.normal(size=(8, 3)), rng.normal(size=(8, 3)), rng.normal(size=(3, 4))
+
+    def value(s):
+        loss = matching(lambda params, x, cond, keys: [x @ matrix], lambda *_: (s * jnp.asarray(y), {}))
+        return loss({}, {"x": jnp.asarray(x)}, KEYS)[0].mean()
+
+    pairs = -np.mean(np.sign((x - s * y) @ matrix) * (y @ matrix))
+    batches = -2 * (x.mean(0) - s * y.mean(0)) @ matrix @ matrix.T @ y.mean(0)
+    np.testing.assert_allclose(jax.grad(value)(s), pairs if matching is feature_matching else batches, rtol=1e-10)
 
 
 def test_features_of_a_critic_are_its_layers():

@@ -14,7 +14,7 @@ from jaxgen.data import Spec
 from jaxgen.models.gan.r3gan import R3GANCritic, R3GANGenerator
 from jaxgen.parallel.batched import example_keys
 from jaxgen.recipes import build, names
-from jaxgen.recipes.names import invoke
+from jaxgen.recipes.invoke import invoke
 from jaxgen.train.state import averaged
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "r3gan"

@@ -25,7 +25,7 @@ HEALTHY = {
         ({"loss/critic": 2e-4, "logits/real": 9.0, "logits/fake": -11.0}, "loss/critic", "20 apart"),
         ({"fake_std": 0.003}, "fake_std", "nearly the same image"),
         ({"perplexity": 1.0}, "perplexity", "one code"),
-        ({"top/perplexity": 1.02}, "top/perplexity", "one code"),
+        ({"perplexity/top": 1.02}, "perplexity/top", "one code"),
         ({"active_units": 0.0}, "active_units", "no latent variable"),
         ({"rate": 1e-4}, "rate", "no latent variable"),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from jaxgen.configuration import call
 from jaxgen.recipes import names
+from jaxgen.recipes.invoke import invoke
 from jaxgen.train.optimizers import adam, adamax, matrices
 from jaxgen.train.schedules import cosine, linear
 
@@ -97,14 +98,23 @@ def test_adamax_is_the_published_one(x64):
     np.testing.assert_allclose([update["kernel"][0, 0], update["bias"][0]], [-0.01, 0.0], rtol=1e-5)
 
 
+def test_weight_decay_acts_on_matrices_or_on_everything():
+    """Breaks if biases and scales decay where they are not to, or do not in a recipe whose release decays them."""
+    params = {"kernel": jnp.full((1, 1), 2.0), "bias": jnp.full(1, 2.0)}
+    for every, bias in ((False, 0.0), (True, -0.002)):
+        tx = adam(0.01, weight_decay=0.1, decay_vectors=every)
+        update, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+        np.testing.assert_allclose([update["kernel"][0, 0], update["bias"][0]], [-0.002, bias], rtol=1e-5)
+
+
 def test_a_configuration_names_schedules():
     """Breaks if a published recipe whose learning rate or b2 moves cannot be written down."""
     section = call(
         "adam", learning_rate=call("linear", start=1e-3, end=0.0, steps=4), b1=0.0, b2=call("constant", value=0.9)
     )
-    made = names.invoke(names.OPTIMIZERS, section, "optimizer", lazy=1)
+    made = invoke(names.OPTIMIZERS, section, "optimizer", lazy=1)
     np.testing.assert_allclose(moves(made), moves(adam(linear(1e-3, 0.0, 4), b1=0.0, b2=0.9)), rtol=1e-5)
     with pytest.raises(ValueError, match="learning_rate of optimizer adam must be float, got 'fast'"):
-        names.invoke(names.OPTIMIZERS, call("adam", learning_rate="fast"), "optimizer")
+        invoke(names.OPTIMIZERS, call("adam", learning_rate="fast"), "optimizer")
     with pytest.raises(ValueError, match="unknown .*'linaer': did you mean 'linear'"):
-        names.invoke(names.OPTIMIZERS, call("adam", learning_rate=call("linaer")), "optimizer")
+        invoke(names.OPTIMIZERS, call("adam", learning_rate=call("linaer")), "optimizer")

@@ -32,7 +32,7 @@ def truncated(z: Array, truncation: float) -> Array:
     """N(0, 1) -> N(0, 1) given |z| <= 2 truncation, value by value and monotone; truncation 1 leaves z as it is.
 
     z' = Phi^-1((1 - u) Phi(-t) + u Phi(t)) with u = Phi(z), t = 2 truncation: the distribution that drawing values
-    beyond t anew would give.
+    beyond t anew would give. The paper's threshold is t itself: its 0.5 is truncation 0.25 here.
 
     Source: the truncation trick, Brock et al. 2019, section 3.1.
     """

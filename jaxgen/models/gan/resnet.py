@@ -5,8 +5,8 @@
     D(x, c) = w . phi(x) + E c . phi(x),   phi = sum (or mean) over pixels of relu(blocks(x))
 
 SNGAN: spectral normalization of the critic. WGAN-GP: none, and the mean over pixels. Projection cGAN: classes, by
-conditional batch normalization in the generator. SAGAN: spectral normalization of both, and attention. The critic of
-BigGAN is this one.
+conditional batch normalization in the generator. SAGAN: spectral normalization of both, attention=(64,) in both, and a
+`wide` critic. The critic of BigGAN is this one.
 
 Source: Miyato et al. 2018 (1802.05957) and Gulrajani et al. 2017 (1704.00028), the networks of their appendices; Miyato
 and Koyama 2018 (1802.05637), eq. (4); Zhang et al. 2019 (1805.08318).

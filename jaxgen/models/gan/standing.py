@@ -3,9 +3,10 @@
     mean = E_b[mean_b]      var = E_b[var_b] + Var_b[mean_b]
 
 over `batches` batches of fakes of the generator itself, so that an averaged generator is normalized by statistics of
-its own. In evaluation a layer then normalizes by the moments of all these fakes together.
+its own. In evaluation a layer then normalizes by the moments of all these fakes together. Power
+iterations stay where they are.
 
-Source: Brock et al. 2019 (1809.11096), appendix B; the variance between batches is added.
+Source: Brock et al. 2019 (1809.11096); the variance between batches is added.
 """
 
 from collections.abc import Callable

@@ -118,10 +118,10 @@ class StyleGAN2Generator(nn.Module):
     """z: [B, latent] ~ N(0, I), cond: int [B] or None -> images [B, H, W, C], float32, not bounded.
 
     shape: (H, W, C), a square of 8, 16, 32, ... pixels a side. style, layers: dimensions of w and depth of the mapping
-    network. A resolution of n pixels has min(channel_base / n, channel_max) features. clamp bounds activations, which a
-    16-bit dtype needs. keys: one per example, None: constant noise. train: w_avg moves to the batch mean of w by
-    1 - decay, and, given keys, a share `mixing` of the examples changes to the style of another latent vector at a
-    layer drawn from all but the first. truncation: psi; 1 leaves w as it is.
+    network. A resolution of n pixels has min(channel_base / n, channel_max) features. clamp bounds activations, which
+    float16 needs and bfloat16, of float32's range, does not. keys: one per example, None: constant noise. train: w_avg
+    moves to the batch mean of w by 1 - decay, and, given keys, a share `mixing` of the examples changes to the style of
+    another latent vector at a layer drawn from all but the first. truncation: psi; 1 leaves w as it is.
     """
 
     shape: tuple[int, int, int]

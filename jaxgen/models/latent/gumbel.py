@@ -14,9 +14,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
-from jaxgen.losses.algebra import draw
+from jaxgen.keys import draw
 from jaxgen.models.latent.code import Code, per_example, straight_through
 from jaxgen.models.latent.vector import use
 from jaxgen.models.layers.salt import salt

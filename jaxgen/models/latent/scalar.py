@@ -94,7 +94,7 @@ class LookupFreeQuantizer(nn.Module):
         if self.sizes[0] > LARGEST:
             raise ValueError(
                 f"the entropy of {self.sizes[0]} codes takes their probabilities for every vector, at most {LARGEST}: "
-                "take fewer bits, or several codebooks by quantizer=residual."
+                "take fewer bits, or quantizer=finite_scalar, which takes no entropy."
             )
         on, off = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
         unsure = -jnp.sum(jnp.exp(on) * on + jnp.exp(off) * off, axis=-1)

@@ -27,7 +27,7 @@ MOMENTUM = 0.9
 
 class Moments(nn.Module):
     """(mean, var), each [C] float32, of h [B, ..., C]: of the batch in training, else the running ones. A training pass
-    shows those of the batch in the collection "moments", for whoever asks."""
+    shows those it normalizes by in the collection "moments", for whoever asks."""
 
     train: bool = False
 
@@ -42,10 +42,11 @@ class Moments(nn.Module):
         mean, var = jnp.mean(h.astype(dtype), axes), jnp.var(h.astype(dtype), axes)
         if not self.is_initializing():
             n = math.prod(h.shape[:-1])
-            for name, running, new in (("mean", running_mean, mean), ("var", running_var, var * n / max(n - 1, 1))):
-                if self.is_mutable_collection("batch_stats"):
+            if self.is_mutable_collection("batch_stats"):
+                for running, new in ((running_mean, mean), (running_var, var * n / max(n - 1, 1))):
                     running.value = MOMENTUM * running.value + (1 - MOMENTUM) * new
-                self.sow("moments", name, new, reduce_fn=lambda old, new: new, init_fn=lambda: None)
+            for name, shown in (("mean", mean), ("var", var)):
+                self.sow("moments", name, shown, reduce_fn=lambda old, new: new, init_fn=lambda: None)
         return mean, var
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxgen.models.layers.conv import conv_general_dilated
-from jaxgen.models.layers.upfirdn import upfirdn2d
+from jaxgen.upfirdn import upfirdn2d
 
 
 def _taps(kernel: Sequence[float]) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Spectral normalization: layers whose kernels have norm one as matrices.
+"""Spectral normalization: layers whose kernels have spectral norm one as matrices.
 
     W_sn = W / sigma(W)     v = W^T u / |W^T u|     u' = W v / |W v|     sigma(W) = u'^T W v
 
 W: [out, rest], the kernel with its output first. u: [out], in the collection "spectral", is carried from step to step,
-so that one power iteration a forward pass is enough. A forward pass in training stores u'; one in evaluation makes the
-same iteration and stores nothing. u and v are constants of the gradient. All of it is float32 for any compute dtype.
+so that one power iteration a forward pass is enough. A forward pass in training stores u', where the collection may
+move; any other makes the same iteration and stores nothing. u and v are constants of the gradient. All of it is float32
+for any compute dtype.
 Every forward pass of a training step starts from the u before the step: passes over real images, fakes and augmented
 views have the same W_sn.
 
@@ -17,27 +18,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 from jaxgen.models.layers.conv import Conv, conv_general_dilated
-
-EPSILON = 1e-12
-
-
-def unit(x: Array) -> Array:
-    """x / |x|."""
-    return x / jnp.maximum(jnp.linalg.norm(x), EPSILON)
-
-
-def power_iteration(w: Array, u: Array) -> tuple[Array, Array]:
-    """(sigma, u'): the estimate of the largest singular value of w [out, rest] from u [out], and the next u."""
-    fixed = lax.stop_gradient(w)
-    v = unit(fixed.T @ u)
-    u = unit(fixed @ v)
-    return u @ w @ v, u
+from jaxgen.spectral_norm import power_iteration, unit
 
 
 class Spectral(nn.Module):
@@ -56,7 +42,7 @@ class Spectral(nn.Module):
         normal: Initializer = nn.initializers.normal(1.0)
         u = self.variable("spectral", "u", lambda: unit(normal(self.make_rng("params"), w.shape[:1], w.dtype)))
         sigma, new = power_iteration(w, u.value)
-        if self.train and not self.is_initializing():
+        if self.train and not self.is_initializing() and self.is_mutable_collection("spectral"):
             u.value = new
         return kernel / sigma
 
@@ -77,7 +63,7 @@ class SpectralConv(Spectral, nn.Conv):
 
 
 class SpectralEmbed(Spectral, nn.Embed):
-    """Rows of a table [num_embeddings, features] of norm one."""
+    """Rows of a table [num_embeddings, features] of spectral norm one."""
 
     @nn.nowrap
     def matrix(self, kernel: Array) -> Array:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -90,10 +89,7 @@ class Ladder(nn.Module):
                 "the step's key with jax.random.split(key, batch_size)."
             )
 
-        def one(i: int, shape: tuple[int, int, int]) -> Array:
-            return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, SALT + i), shape))(keys)
-
-        return tuple(one(i, shape) for i, shape in enumerate(self.latents))
+        return tuple(gaussian.noise(keys, SALT + i, shape) for i, shape in enumerate(self.latents))
 
     def infer(
         self, x: Array, noise: Latents, cond: Array | None = None, keys: Array | None = None, train: bool = False

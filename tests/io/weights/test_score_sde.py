@@ -16,7 +16,8 @@ from jaxgen.io.weights import score_sde
 from jaxgen.io.weights.score_sde_names import flax_paths
 from jaxgen.models import bind
 from jaxgen.recipes import build
-from jaxgen.recipes.names import MODELS, invoke
+from jaxgen.recipes.invoke import invoke
+from jaxgen.recipes.names import MODELS
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 PLACES = {

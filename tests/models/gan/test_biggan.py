@@ -116,6 +116,16 @@ def critic_count(widths, downs, sides, attention, classes):
     return total
 
 
+def test_sagan_is_a_residual_network_with_attention():
+    """Breaks if the arguments that make SAGAN of the residual networks leave out a layer of it: the counts are sums
+    over the layers of its release."""
+    z, label, widths = jnp.zeros((2, 128)), jnp.zeros(2, int), (64, 128, 256, 512, 1024, 1024)
+    generator = ResNetGenerator((128, 128, 3), 128, 1000, widths[::-1], spectral=True, attention=(64,))
+    assert count(generator, z, label) == generator_count(widths[::-1], 128, lambda c: 2 * c * 1000, 4, (64,), 0)
+    critic = ResNetCritic(1000, widths, 5, wide=True, attention=(64,))
+    assert count(critic, jnp.zeros((2, 128, 128, 3)), label) == critic_count(widths, 5, 128, (64,), 1000)
+
+
 def test_the_networks_have_the_size_of_biggan():
     """Breaks if a layer of the full-size networks is missing, extra, or of another width. 70 million parameters of the
     128x128 generator are the published figure; all numbers are also sums over layers, formed here."""

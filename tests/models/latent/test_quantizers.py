@@ -64,7 +64,7 @@ def test_vector_quantization_is_that_of_haiku(golden, x64):
     ("case", "weights"), [("legacyTrue", {"beta": 1.0, "pull": 0.25}), ("legacyFalse", {"beta": 0.25, "pull": 1.0})]
 )
 def test_weights_exchanged_are_the_legacy_of_taming(golden, x64, case, weights):
-    """Published VQGANs were trained with beta on the other term: fine-tuning with the wrong one moves their codebook."""
+    """Published VQGANs were trained with beta on the other term: the wrong one moves their codebook on."""
     data = golden("families/vae_vq_taming_legacy")
     quantizer = VectorQuantizer(8, 4, **weights)
     params = {"params": {"codebook": jnp.asarray(data["embedding"])}}

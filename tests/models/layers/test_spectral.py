@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.models.layers.spectral import SpectralConv, SpectralDense, SpectralEmbed, kernels, power_iteration
+from jaxgen.models.layers.spectral import SpectralConv, SpectralDense, SpectralEmbed, kernels
+from jaxgen.spectral_norm import power_iteration
 
 LAYERS = {"linear": (SpectralDense, (6,)), "conv": (SpectralConv, (5, (3, 3)))}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxgen.models.layers.resample import fir_downsample, fir_upsample
-from jaxgen.models.layers.upfirdn import upfirdn2d
+from jaxgen.upfirdn import upfirdn2d
 
 
 def test_every_published_case(golden, x64, jit):
