@@ -29,7 +29,7 @@ def kl(mean: Array, log_std: Array, prior_mean: ArrayLike = 0.0, prior_log_std: 
     return 0.5 * (jnp.expm1(2 * ratio) + jnp.square(distance)) - ratio
 
 
-def noise(keys: Array, salt: int, shape: Sequence[int], dtype: DTypeLike = float) -> Array:
+def noise(keys: Array, salt: ArrayLike, shape: Sequence[int], dtype: DTypeLike = float) -> Array:
     """eps ~ N(0, I), [B, *shape], each example's of its own key."""
     return draw(keys, salt, lambda key: jax.random.normal(key, shape, dtype))
 

@@ -35,8 +35,8 @@ class Recipe(NamedTuple):
                 posteriors.
     decode:     (params, latent variables, keys [B] or None, cond) -> images [B, H, W, C], as `sample` gives them, or
                 without keys the means of their likelihood.
-    codes:      (params, keys [B], x [B, H, W, C] levels, cond) -> the indices of these images, a tuple of int32 [B, ...],
-                one for each of `codebooks`, which says how many codes they have.
+    codes:      (params, keys [B], x [B, H, W, C] levels, cond) -> the indices of these images, a tuple of int32
+                [B, ...], one for each of `codebooks`, which says how many codes they have.
     prepare:    (params, key) -> params, with what is measured once before sampling.
     variables:  () -> the variables of all networks as shapes, where `training.init` reads some of them from files.
     about:      what the model is, a line each, by what the line is about.

@@ -5,9 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgen.commands.convert import publish
+from jaxgen.commands.info import info
+from jaxgen.commands.model import open_model
 from jaxgen.configuration import default, override
 from jaxgen.data import load
-from jaxgen.recipes import build, measure
+from jaxgen.evaluate.lpips import frozen_lpips
+from jaxgen.models.vgg import STAGES
+from jaxgen.recipes import adversary, build, measure
+from jaxgen.workdir import Run
 
 SMALL = [
     "model=vqvae",
@@ -62,9 +68,55 @@ def test_what_belongs_together_is_asked_for_together(digits):
             made(digits, *overrides)
 
 
+def published():
+    """A state dict of VGG16: names and shapes as torchvision's."""
+    state, at, inputs = {}, 0, 3
+    for stage in STAGES:
+        for features in stage:
+            state[f"features.{at}.weight"] = np.zeros((features, inputs, 3, 3), np.float32)
+            state[f"features.{at}.bias"] = np.zeros(features, np.float32)
+            at, inputs = at + 2, features
+        at += 1
+    return state
+
+
+LPIPS = ["loss.features=lpips", "loss.features.vgg=no.pth", "loss.features.linear=no.pth", "loss.perceptual=1.0"]
+
+
 def test_features_come_from_files_that_are_there(digits):
-    """Breaks if a missing file of weights ends in a traceback."""
-    features = ["loss.features=lpips", "loss.features.vgg=no.pth", "loss.features.linear=no.pth", "loss.perceptual=1.0"]
-    recipe = made(digits, *features)
+    """Breaks if a missing file of weights, or images too small for the network, end in a traceback."""
+    recipe = made(load("emoji32"), *LPIPS)
     with pytest.raises(ValueError, match="weights of loss.features in no.pth, found no such file"):
-        recipe.training.init(jax.random.key(0), {"x": np.zeros((2, 8, 8, 1), np.uint8)})
+        recipe.training.init(jax.random.key(0), {"x": np.zeros((2, 32, 32, 3), np.uint8)})
+    with pytest.raises(ValueError, match="images of 16 pixels a side at least"):
+        made(digits, *LPIPS)
+
+
+def test_a_trained_model_opens_without_the_files_of_its_features(tmp_path, monkeypatch):
+    """Breaks if a work directory is not complete by itself: the frozen network is in its checkpoint."""
+    data = load("emoji32")
+    config = override(default("autoencoder"), [*SMALL, *LPIPS, "ema=none"])
+    run = Run(tmp_path / "run", config, data.spec, measure(config.data, data, 0))
+    recipe = build(config, run.spec, run.statistics)
+    with monkeypatch.context() as files:
+        files.setattr(adversary, "state_dict", lambda path: {})
+        files.setattr(adversary, "frozen_lpips", lambda *_: jax.tree.map(filled, adversary.shapes()))
+        state = recipe.training.init(jax.random.key(0), None)
+    publish(run, state)
+    params = open_model(run.root).params
+    assert jax.tree.structure(params["perceptual"]) == jax.tree.structure(adversary.shapes())
+    kernel = params["perceptual"]["frozen"]["vgg"]["params"]["conv5_3"]["kernel"]
+    assert kernel.shape == (3, 3, 512, 512) and jnp.all(kernel == 0.5)
+    assert "perceptual" in info(run)
+
+
+def filled(leaf):
+    return jnp.full(leaf.shape, 0.5, leaf.dtype)
+
+
+def test_the_shapes_of_the_features_are_those_of_their_files():
+    """Breaks if a model is opened with other shapes than it was saved with."""
+    state, channels = published(), [stage[-1] for stage in STAGES]
+    linear = {f"lin{i}.model.1.weight": np.ones((1, c, 1, 1), np.float32) for i, c in enumerate(channels)}
+    read = jax.eval_shape(lambda: frozen_lpips(state, linear))
+    assert read == adversary.shapes()

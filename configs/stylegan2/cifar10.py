@@ -22,9 +22,9 @@ def get_config() -> ConfigDict:
     config.data.conditional = True
     config.generator.network = call("stylegan2_generator", layers=2, mixing=0.0, clamp=256.0)
     config.critic.network = call("stylegan2_critic", architecture="orig", group=32, clamp=256.0)
-    config.generator.lazy, config.critic.lazy = 4, 16
-    for player in (config.generator, config.critic):
-        player.optimizer = call("adam", learning_rate=2.5e-3, b1=0.0, b2=0.99)
+    config.critic.lazy = 16
+    config.critic.optimizer = call("adam", learning_rate=2.5e-3, b1=0.0, b2=0.99)
+    config.generator.optimizer = call("adam", learning_rate=2.5e-3, b1=0.0, b2=0.99, lazy=4)
     config.augment = call("ada")
     config.loss.objective = call("non_saturating")
     with config.unlocked():

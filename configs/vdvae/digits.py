@@ -2,6 +2,9 @@
 
 jaxgen train --config=configs/vdvae/digits.py --workdir=runs/vdvae_digits
 jaxgen likelihood --workdir=runs/vdvae_digits
+
+Measured with seed 0 on the 360 test images: ELBO 1.876 and IWAE-64 1.810 bits/dim, one draw; 418 s of processor time.
+Chosen on the last 180 training images (trained on the first 1257): 1.90.
 """
 
 from ml_collections import ConfigDict

@@ -3,11 +3,11 @@
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxgen import gaussian
 from jaxgen.commands.model import Model, open_data
 from jaxgen.evaluate.report import Picture
 from jaxgen.evaluate.result import Result
@@ -33,7 +33,7 @@ def accuracy(model: Model, seed: int) -> tuple[list[Result], list[Picture]]:
     sde, n = judge(model.params).sde, source.spec.size
 
     def right(params: Any, keys: Array, x: Array, label: Array, t: Array) -> Array:
-        noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, NOISE), x.shape[1:]))(keys)
+        noise = gaussian.noise(keys, NOISE, x.shape[1:])
         mean, std = sde.marginal(enter(keys, x), t)
         return jnp.argmax(judge(params).fn(mean + expand(std, mean) * noise, t), axis=-1) == label
 

@@ -5,7 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.losses.algebra import Aux, Periodic, add, draw, drop_condition, every, fitted, mask, named, on, scale
+from jaxgen.losses.algebra import (
+    Aux,
+    Periodic,
+    add,
+    draw,
+    drop_condition,
+    every,
+    fitted,
+    mask,
+    named,
+    on,
+    scale,
+    watched,
+)
 
 B = 6
 KEYS = jax.random.split(jax.random.key(0), B)
@@ -41,6 +54,20 @@ def test_scale_takes_a_number_or_a_schedule_of_the_step():
     warm = scale(lambda step: jnp.minimum(step / 10, 1.0), square)
     np.testing.assert_allclose(at(warm, 4)[0], 0.4 * at(square)[0], rtol=1e-6)
     np.testing.assert_allclose(at(warm, 40)[0], at(square)[0], rtol=1e-6)
+
+
+def test_what_is_watched_trains_nothing():
+    """Breaks if a loss that is only looked at moves a parameter or a collection, or spoils a step by not being finite,
+    as it would with the weight zero."""
+
+    def infinite(params, batch, keys):
+        return jnp.log(0 * params["w"] * batch["x"]), Aux({"seen": batch["x"]}, {"net": {"seen": batch["x"].sum()}})
+
+    value, aux = at(watched(infinite))
+    np.testing.assert_array_equal(value, np.zeros(B))
+    assert set(aux.metrics) == {"seen"} and not aux.updates
+    gradient = jax.grad(lambda params: watched(infinite)(params, BATCH, KEYS)[0].sum())(PARAMS)
+    assert float(gradient["w"]) == 0
 
 
 @pytest.mark.parametrize("weight", [lambda p, batch, keys: p["w"] ** 2, lambda p, batch, keys: batch["x"]])

@@ -6,8 +6,8 @@ r"""Vector quantization whose vectors are the moving averages of what they stand
 
 with n_k and s_k the number and the sum of the vectors of a batch that are nearest to e_k. Zero-debiased averages
 (sonnet, haiku) have r = (1 - decay)/(1 - decay^t) at step t = 1, 2, ... and so forget where they began; those of most
-PyTorch ports have r = 1 - decay, N = 0 and m = e at the beginning, by which vectors in use are too long at first and the
-others at once 1/eps times as long.
+PyTorch ports have r = 1 - decay, N = 0 and m = e at the beginning, by which vectors in use are too long at first and
+the others at once 1/eps times as long.
 
 What is kept, N and m, is linear in the batch, and e follows from it when it is used. So a batch in parts, whose updates
 the step averages, leaves the same codebook as the whole batch, if the sums are told the whole `batch_size`. The

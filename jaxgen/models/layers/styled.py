@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 from jax import Array
 
+from jaxgen import gaussian
 from jaxgen.models.layers.bias_act import bias_act
 from jaxgen.models.layers.equalized import EqualizedDense
 from jaxgen.models.layers.modulated import modulated_conv
@@ -38,7 +39,7 @@ class StyledConv(nn.Module):
         noise = constant.value
         if keys is not None:
             place = salt(self)
-            noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, place), shape, noise.dtype))(keys)
+            noise = gaussian.noise(keys, place, shape, noise.dtype)
         strength = self.param("noise_strength", nn.initializers.zeros_init(), ())
         x += (strength * noise)[..., None].astype(x.dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
