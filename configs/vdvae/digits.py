@@ -4,7 +4,7 @@ jaxgen train --config=configs/vdvae/digits.py --workdir=runs/vdvae_digits
 jaxgen likelihood --workdir=runs/vdvae_digits
 
 Measured with seed 0 on the 360 test images: ELBO 1.876 and IWAE-64 1.810 bits/dim, one draw; 418 s of processor time.
-Chosen on the last 180 training images (trained on the first 1257): 1.90.
+Chosen on the last 180 training images, training on the first 1257: 1.90 there, after 1200 steps.
 """
 
 from ml_collections import ConfigDict

@@ -47,17 +47,19 @@ def parameters_of(likelihood: Likelihood, channels: int, n: int, seed: int = 0) 
 
 
 @pytest.mark.parametrize("kind", ["rgb", "gray"])
-def test_mixture_is_that_of_pixelcnnpp(golden, x64, kind):
+def test_mixture_is_that_of_pixelcnnpp(golden, x64, jit, kind):
     """A layout of channels, a threshold or a coupling unlike PixelCNN++'s changes bits/dim and published weights."""
     g = golden(f"families/ar_dmol_{kind}")
     mixture = discretized_logistic_mixture(256, 10)
     x = jnp.asarray(g["x_uint8"] / 127.5 - 1)
     channels = x.shape[-1]
     assert mixture.outputs(channels) == g["params"].shape[-1]
-    each = mixture.log_prob(pixels(g["params"].reshape(-1, mixture.outputs(channels))), pixels(x.reshape(-1, channels)))
+    each = jit(mixture.log_prob)(
+        pixels(g["params"].reshape(-1, mixture.outputs(channels))), pixels(x.reshape(-1, channels))
+    )
     wanted = g["log_prob_per_pixel" if kind == "rgb" else "log_prob"]
     np.testing.assert_allclose(each, wanted.reshape(-1), rtol=1e-9, atol=1e-9)
-    nll, gradient = jax.value_and_grad(lambda p: -mixture.log_prob(p, x).sum())(jnp.asarray(g["params"]))
+    nll, gradient = jit(jax.value_and_grad(lambda p: -mixture.log_prob(p, x).sum()))(jnp.asarray(g["params"]))
     np.testing.assert_allclose(nll, g["nll_sum"], rtol=1e-9)
     if kind == "rgb":
         np.testing.assert_allclose(gradient, g["grad_params"], rtol=1e-9, atol=1e-9)
@@ -89,22 +91,22 @@ def test_logit_laplace_is_that_of_dall_e(golden, x64):
 
 
 @pytest.mark.parametrize(("name", "channels"), WHOLE)
-def test_probabilities_of_all_images_sum_to_one(name, channels, x64):
+def test_probabilities_of_all_images_sum_to_one(name, channels, x64, jit):
     """A likelihood whose shares do not sum to one reports bits that no code has."""
     likelihood, levels = INTEGERS[name]
     x = every_pixel(levels, channels)
-    logp = likelihood.log_prob(parameters_of(likelihood, channels, len(x)), x)
+    logp = jit(likelihood.log_prob)(parameters_of(likelihood, channels, len(x)), x)
     assert abs(float(jnp.exp(logp).sum()) - 1) < 1e-6
 
 
 @pytest.mark.parametrize(("name", "channels"), WHOLE)
-def test_samples_follow_the_probabilities(name, channels):
+def test_samples_follow_the_probabilities(name, channels, jit):
     """Samples that are not of the distribution whose likelihood is reported: wrong noise, a coupling to unrounded
     channels, a component chosen per channel."""
     likelihood, levels = INTEGERS[name]
     x, n = every_pixel(levels, channels), 20_000
-    share = np.exp(likelihood.log_prob(parameters_of(likelihood, channels, len(x)), x))
-    drawn = likelihood.sample(jax.random.split(jax.random.key(1), n), parameters_of(likelihood, channels, n))
+    share = np.exp(jit(likelihood.log_prob)(parameters_of(likelihood, channels, len(x)), x))
+    drawn = jit(likelihood.sample)(jax.random.split(jax.random.key(1), n), parameters_of(likelihood, channels, n))
     digits = np.rint((np.asarray(drawn).reshape(n, channels) + 1) / 2 * (levels - 1)).astype(int)
     count = np.bincount(digits @ (levels ** np.arange(channels)[::-1]), minlength=len(x))
     chi = np.sum((count - n * share) ** 2 / (n * share))
@@ -133,13 +135,14 @@ def test_densities_integrate_to_one(likelihood, edge, x64):
     assert abs(float(jnp.exp(logp).sum()) * (x[1] - x[0]) - 1) < 2e-3
 
 
-def test_gradients_are_finite_where_a_bin_is_empty():
+def test_gradients_are_finite_where_a_bin_is_empty(jit):
     """Deep in a tail or at the smallest scale log 0 and its gradient would end a training."""
     mixture = discretized_logistic_mixture(256, 1)
     x = pixels(np.array([[-1.0], [0.2], [1.0]]))
+    measured = jit(jax.value_and_grad(lambda p: mixture.log_prob(p, x).sum()))
     for mean, scale in ((40.0, -30.0), (-40.0, -30.0), (0.2, -30.0), (0.0, 8.0)):
         parameters = pixels(np.tile([0.0, mean, scale], (3, 1)).astype(np.float32))
-        value, gradient = jax.value_and_grad(lambda p: mixture.log_prob(p, x).sum())(parameters)
+        value, gradient = measured(parameters)
         assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
 
 
