@@ -1,4 +1,4 @@
-"""A convolutional VAE on the 8x8 digits.
+"""A convolutional VAE on the 8x8 digits, with the loss and the data of `digits.py`.
 
 jaxgen train --config=configs/vae/digits_conv.py --workdir=runs/vae_digits_conv
 jaxgen likelihood --workdir=runs/vae_digits_conv

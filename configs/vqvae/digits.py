@@ -2,6 +2,9 @@
 
 jaxgen train --config=configs/vqvae/digits.py --workdir=runs/vqvae_digits
 jaxgen evaluate --workdir=runs/vqvae_digits --metrics=reconstruction
+
+Measured on the 360 test images, seeds 0, 1, 2: PSNR 24.2, 23.4, 24.0 dB (MSE 0.0038, 0.0046, 0.0040), all 64 codes in
+use with perplexity 57, 55, 55; 113 000 parameters, 1.6 to 1.9 min of training on 2 busy cores.
 """
 
 from ml_collections import ConfigDict

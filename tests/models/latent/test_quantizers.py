@@ -22,10 +22,9 @@ def agree(got, want, rtol=1e-8, atol=1e-9):
     np.testing.assert_allclose(got, want, rtol=rtol, atol=atol)
 
 
-def kept(sums, counts=None, steps=0.0):
-    """The variables of a moving average quantizer."""
-    counts = np.zeros(len(sums)) if counts is None else counts
-    return {"codebook": {"sums": jnp.asarray(sums), "counts": jnp.asarray(counts), "steps": jnp.asarray(steps)}}
+def kept(sums):
+    """The variables of a moving average quantizer at the beginning."""
+    return {"codebook": {"sums": jnp.asarray(sums), "counts": jnp.zeros(len(sums)), "steps": jnp.zeros(())}}
 
 
 def vectors(variables, epsilon=1e-5):
