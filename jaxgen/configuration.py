@@ -18,7 +18,7 @@ from typing import Any, Union, get_args, get_origin
 
 from ml_collections import ConfigDict
 
-from jaxgen.schema import AT_LEAST, HARMLESS, HARMLESS_SECTIONS, OPTIONAL, SEEDS, TELLING
+from jaxgen.schema import AT_LEAST, FAMILIES, HARMLESS, HARMLESS_SECTIONS, OPTIONAL, SEEDS, TELLING
 from jaxgen.schema import call as call
 from jaxgen.schema import default as default
 
@@ -72,7 +72,10 @@ def complete(config: ConfigDict) -> ConfigDict:
 
 def schema_of(config: ConfigDict) -> ConfigDict:
     """The default configuration of the family that `config` names."""
-    return default(expect("config.family", str, config.get("family", "diffusion")))
+    family = expect("config.family", str, config.get("family", "diffusion"))
+    if family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+    return default(family)
 
 
 def fill(config: ConfigDict, defaults: ConfigDict, prefix: str) -> None:

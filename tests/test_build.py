@@ -20,6 +20,7 @@ from jaxgen.losses.elbo import variational_bound
 from jaxgen.parallel.batched import batched, example_keys
 from jaxgen.parallel.mesh import make_mesh
 from jaxgen.prediction import EPS
+from jaxgen.recipe import structure
 from jaxgen.recipes import Statistics, build, measure, names
 from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.space import model_space
@@ -62,7 +63,7 @@ def test_every_configuration_fits_its_data(path):
     n = min(config.train.batch_size, 64)
     batch = {"x": np.zeros((n, *spec.shape), np.uint8), "label": np.zeros(n, np.int32)}
     batch = batch if config.data.conditional else {"x": batch["x"]}
-    state = jax.eval_shape(recipe.training.init, jax.random.key(0), batch)
+    state = structure(recipe)
     after, metrics = jax.eval_shape(recipe.training.step, state, batch, jax.random.key(0))
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
     metrics = measured(config.train.steps, metrics)

@@ -83,9 +83,9 @@ def test_a_step_in_bfloat16(name, jit):
 def test_float32_leaves_networks_the_type_of_their_input():
     """Breaks if float64 data are rounded to float32 by the default configuration."""
     config = override(default(), RUNS["mlp"])
-    assert network(config).dtype is None and not network(config).remat
+    assert network(config, "denoiser").dtype is None and not network(config, "denoiser").remat
     config = override(config, ["parallel.dtype=bfloat16", "parallel.remat=True"])
-    assert network(config).dtype == jnp.bfloat16 and network(config).remat
+    assert network(config, "denoiser").dtype == jnp.bfloat16 and network(config, "denoiser").remat
 
 
 def test_what_a_network_cannot_do_is_refused(monkeypatch):
@@ -102,4 +102,4 @@ def test_what_a_network_cannot_do_is_refused(monkeypatch):
     for setting, key in (("parallel.dtype=bfloat16", "dtype"), ("parallel.remat=True", "remat")):
         config = override(default(), ["model=plain", setting])
         with pytest.raises(ValueError, match=f"the network plain knows no {key}: leave out parallel.{key}"):
-            network(config)
+            network(config, "denoiser")

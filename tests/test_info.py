@@ -46,7 +46,7 @@ def test_a_published_run_is_predicted_without_its_data(capsys):
     )
     assert said["data"].startswith("cifar10 train: images 32x32x3")
     assert said["mesh"] == "data 4 x fsdp 2: 8 h100, 2 of 16 images each, bfloat16"
-    parameters = int(re.search(r"([\d,]+) parameters", said["network"])[1].replace(",", ""))
+    parameters = int(re.search(r"net ([\d,]+)", said["parameters"])[1].replace(",", ""))
     state = size(re.search(r"state (.*?),", said["memory"])[1])
     assert 8 * parameters < state < 16 * parameters  # weights, two moments and an average, the large ones in two shards
     assert "of 80 GB: fits" in said["memory"] and "989 TFLOP/s" in said["compute"]

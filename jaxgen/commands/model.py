@@ -123,7 +123,7 @@ def open_split(section: ConfigDict, split: str) -> Source:
 
 def sampler_of(recipe: Recipe) -> Callable[..., Array]:
     """How the model draws images. Raises ValueError where it does not."""
-    if recipe.classifier is not None:
+    if recipe.sample is None and recipe.classifier is not None:
         raise ValueError(
             "a classifier draws no images: give it as --classifier to a diffusion model, or measure it with evaluate."
         )

@@ -68,7 +68,7 @@ def add(*losses: Loss) -> Loss:
         metrics: dict[str, Any] = {}
         updates: dict[str, Any] = {}
         for part in losses:
-            value, aux = part(united(params, jax.lax.stop_gradient(updates)), batch, keys)
+            value, aux = part(united(params, jax.lax.stop_gradient(updates)) if updates else params, batch, keys)
             values.append(value)
             metrics |= aux.metrics
             updates = united(updates, aux.updates)
