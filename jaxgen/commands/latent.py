@@ -153,8 +153,8 @@ def reconstructions(model: Model, seed: int) -> tuple[list[Result], list[Picture
     source, labelled = open_data(run, run.config.data.test_split), run.config.data.conditional
     n = source.spec.size
 
-    def both(params: Any, keys: Array, x: Array, cond: Any = None) -> tuple[Array, tuple[Array, ...]]:
-        return make(params, keys, x, cond), () if codes is None else codes(params, keys, x, cond)
+    def both(params: Any, keys: Array, x: Array, cond: Any = None) -> tuple[Array, Array, tuple[Array, ...]]:
+        return x, make(params, keys, x, cond), () if codes is None else codes(params, keys, x, cond)
 
     def given(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         batch = source.records[rows]
@@ -165,8 +165,9 @@ def reconstructions(model: Model, seed: int) -> tuple[list[Result], list[Picture
     shown: np.ndarray | None = None
     done = 0
     with progress(n, unit="image") as show:
-        for made, indices in streamed(both, model.mesh)(model.params, seed, given, n, run.config.sampling.batch_size):
-            x, made = given(np.arange(done, done + len(made)))[0], integers(made, run.spec.levels)
+        stream = streamed(both, model.mesh)
+        for x, drawn, indices in stream(model.params, seed, given, n, run.config.sampling.batch_size):
+            made = integers(drawn, run.spec.levels)
             squared.append(reconstruction.errors(x, made, run.spec.levels))
             counts = [a + b for a, b in zip(counts, reconstruction.uses(indices, recipe.codebooks), strict=True)]
             shown = pairs(x[:SHOWN], made[:SHOWN], run.spec.levels - 1) if shown is None else shown

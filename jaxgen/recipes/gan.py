@@ -37,7 +37,7 @@ from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.latent import drawn, gaussian
-from jaxgen.recipes.network import classes, network, optimizer, played, weight
+from jaxgen.recipes.network import asked, classes, network, optimizer, played, weight
 from jaxgen.recipes.space import Statistics, enter, in_model_space, model_space
 from jaxgen.train.player import Lazy, Player
 
@@ -97,6 +97,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         player("generator", making, *on_generator, "path_length"),
     ]
     options = truncation(config, maker)
+    chosen = [key for key in config.loss if key != "objective"]
 
     def decode(params: Params, z: Array, keys: Array | None = None, cond: Any = None) -> Array:
         x: Any = maker.apply(params["generator"], z, cond, **options)
@@ -113,7 +114,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         about={
             "generator": written(config.generator.network),
             "critic": written(config.critic.network),
-            "objective": ", ".join([config.loss.objective.name, *weights(config)]),
+            "objective": ", ".join([config.loss.objective.name, *asked(config.loss, *chosen)]),
             "optimizers": f"{written(config.generator.optimizer)} and {written(config.critic.optimizer)}",
             "sampling": f"one evaluation of the generator an image, truncation {config.sampling.truncation:g}",
         },
@@ -123,13 +124,13 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
 def compares(config: ConfigDict) -> bool:
     """Whether the critic is to judge an image and its augmentation alike, and sees augmented ones only for that. Raises
     ValueError where there is no augmentation to compare with."""
-    asked = [key for key in ("consistency", "fake_consistency") if config.loss[key] is not None]
-    if asked and config.augment.name == "none":
+    compared = [key for key in ("consistency", "fake_consistency") if config.loss[key] is not None]
+    if compared and config.augment.name == "none":
         raise ValueError(
-            f"loss.{asked[0]} compares images with their augmentations: set augment, such as "
+            f"loss.{compared[0]} compares images with their augmentations: set augment, such as "
             'call("differentiable", operations=("translation",)).'
         )
-    return bool(asked)
+    return bool(compared)
 
 
 def check_sign(config: ConfigDict, augmentation: Augmentation, objective: Objective) -> None:
@@ -180,12 +181,6 @@ def weighed(config: ConfigDict, known: Terms) -> list[Loss]:
     """Those that have a weight, each reported under its name."""
     factors = {key: weight(f"loss.{key}", config.loss[key]) for key in known}
     return [scale(w, named(key, known[key]())) for key, w in factors.items() if w is not None]
-
-
-def weights(config: ConfigDict) -> list[str]:
-    """The terms of the loss that have a weight, as text."""
-    given = {key: value for key, value in config.loss.items() if key != "objective" and value is not None}
-    return [f"{key} {written(value) if isinstance(value, ConfigDict) else value}" for key, value in given.items()]
 
 
 def styled(maker: nn.Module) -> tuple[Any, Any]:

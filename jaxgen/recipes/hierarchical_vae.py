@@ -21,7 +21,7 @@ from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.latent import drawn
-from jaxgen.recipes.network import classes, network, optimizer, played, weight
+from jaxgen.recipes.network import asked, classes, network, optimizer, played, weight
 from jaxgen.recipes.space import Statistics, enter, in_model_space, model_space
 from jaxgen.recipes.vae import OUTPUTS, check_space
 from jaxgen.train.player import Player
@@ -110,15 +110,11 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
             "latents": f"{len(module.latents)} groups of {sum(map(math.prod, module.latents)):,} variables, at "
             + ", ".join(f"{r}x{r} ({module.resolutions.count(r)})" for r in sorted(set(module.resolutions))),
             "likelihood": written(config.loss.likelihood),
-            "objective": ", ".join(["variational bound in nats a dimension", *terms(config)]),
+            "objective": ", ".join(
+                ["variational bound in nats a dimension", *asked(config.loss, "beta", "balance", "spectral")]
+            ),
             "optimizer": written(config.optimizer),
             "sampling": f"the {config.sampling.output} of the likelihood at a draw of the prior, temperature "
             f"{config.sampling.temperature:g}",
         },
     )
-
-
-def terms(config: ConfigDict) -> list[str]:
-    """What the section "loss" asks for beside the bound itself, as text."""
-    asked = {key: config.loss[key] for key in ("beta", "balance", "spectral") if config.loss[key] is not None}
-    return [f"{key} {written(value) if isinstance(value, ConfigDict) else value}" for key, value in asked.items()]

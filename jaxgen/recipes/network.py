@@ -11,9 +11,9 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from jaxgen.configuration import is_call, unknown
+from jaxgen.configuration import is_call, unknown, written
 from jaxgen.data import Spec
-from jaxgen.losses.algebra import Batch, Loss, Params
+from jaxgen.losses.algebra import Batch, Loss, Params, scale
 from jaxgen.parallel.pmap import AXIS
 from jaxgen.recipes import names
 from jaxgen.recipes.invoke import invoke
@@ -37,10 +37,10 @@ def network(config: ConfigDict, kind: str, path: str = "model", **context: Any) 
             raise ValueError(f"{path}.{key} is set for every network at once: set parallel.{key} instead.")
     if wanted["dtype"] not in DTYPES:
         raise unknown("parallel.dtype", wanted["dtype"], DTYPES)
-    asked = {"dtype": DTYPES[wanted["dtype"]], "remat": wanted["remat"]}
-    asked = {key: value for key, value in asked.items() if value}
-    module: nn.Module = invoke(table, section, path, **context, **asked)
-    for key in asked:
+    fields = {"dtype": DTYPES[wanted["dtype"]], "remat": wanted["remat"]}
+    fields = {key: value for key, value in fields.items() if value}
+    module: nn.Module = invoke(table, section, path, **context, **fields)
+    for key in fields:
         if not hasattr(module, key):
             raise ValueError(f"the network {section.name} knows no {key}: leave out parallel.{key}={wanted[key]}.")
     return module
@@ -82,6 +82,18 @@ def played(config: ConfigDict, init_params: Callable[[Array, Batch], Params], pl
         axis_name=AXIS if config.parallel.mapping == "pmap" else None,
         max_skipped=config.train.max_skipped,
     )
+
+
+def asked(loss: ConfigDict, *keys: str) -> list[str]:
+    """Those of the `keys` of the section "loss" that are set, with their values, as text."""
+    given = {key: loss[key] for key in keys if loss[key] is not None}
+    return [f"{key} {written(value) if isinstance(value, ConfigDict) else value}" for key, value in given.items()]
+
+
+def weighted(where: str, value: Any, loss: Loss) -> Loss:
+    """The loss with the weight that the key `where` has; None leaves it as it is."""
+    factor = weight(where, value)
+    return loss if factor is None else scale(factor, loss)
 
 
 def weight(where: str, value: Any) -> float | Schedule | None:

@@ -16,7 +16,7 @@ from jaxgen.configuration import unknown, written
 from jaxgen.data import Spec
 from jaxgen.data.transforms import dequantize
 from jaxgen.keys import fold
-from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add, scale, watched
+from jaxgen.losses.algebra import Aux, Batch, Loss, Params, add, watched
 from jaxgen.losses.importance import estimate
 from jaxgen.losses.likelihoods import Likelihood
 from jaxgen.losses.total_correlation import dimension_wise, mutual_information, total_correlation
@@ -26,11 +26,12 @@ from jaxgen.recipe import Recipe
 from jaxgen.recipes import names
 from jaxgen.recipes.invoke import invoke
 from jaxgen.recipes.latent import drawn, gaussian
-from jaxgen.recipes.network import classes, network, optimizer, played, weight
+from jaxgen.recipes.network import asked, classes, network, optimizer, played, weight, weighted
 from jaxgen.recipes.space import NOISE, Space, Statistics, enter, in_model_space, model_space
 from jaxgen.train.player import Player
 
 OUTPUTS = "sample", "mean"
+TERMS = "beta", "capacity", "free_bits", "total_correlation"  # keys of the section "loss"
 
 
 def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Recipe:
@@ -102,7 +103,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
             "encoder": written(config.encoder),
             "decoder": written(config.decoder),
             "likelihood": written(config.loss.likelihood),
-            "objective": ", ".join([written(config.loss.estimator), *terms(config)]),
+            "objective": ", ".join([written(config.loss.estimator), *asked(config.loss, *TERMS)]),
             "optimizer": written(config.optimizer),
             "sampling": f"the {config.sampling.output} of the likelihood at a draw of the prior",
         },
@@ -111,47 +112,35 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
 
 def check_space(config: ConfigDict, spec: Spec, key: str, likelihood: Likelihood, space: Space) -> None:
     """Raises ValueError where the likelihood loss.`key` does not find what it is of in model space."""
-    asked = f"loss.{key}={config.loss[key].name}"
+    chosen = f"loss.{key}={config.loss[key].name}"
     if likelihood.bounded and (config.data.center or config.data.space.name != "linear"):
-        raise ValueError(f"{asked} is a density in [-1, 1]: set data.center=False and data.space=linear.")
+        raise ValueError(f"{chosen} is a density in [-1, 1]: set data.center=False and data.space=linear.")
     if likelihood.density:
         return
     levels = np.linspace(-1, 1, spec.levels)
     if config.data.dequantize or config.data.center or not np.allclose(space.table, levels, atol=1e-5):
         raise ValueError(
-            f"{asked} is of integers, evenly in [-1, 1]: set data.dequantize=False, data.center=False and "
+            f"{chosen} is of integers, evenly in [-1, 1]: set data.dequantize=False, data.center=False and "
             "data.space=linear."
         )
 
 
-def terms(config: ConfigDict) -> list[str]:
-    """What the section "loss" asks for beside the bound itself, as text."""
-    asked = {key: config.loss[key] for key in ("beta", "capacity", "free_bits", "total_correlation")}
-    return [f"{k} {written(v) if isinstance(v, ConfigDict) else v}" for k, v in asked.items() if v is not None]
-
-
 def objective(config: ConfigDict, vae: VAE, spec: Spec) -> Loss:
     """The loss of batches in model space, in nats."""
-    section, asked = config.loss, terms(config)
+    section, terms = config.loss, asked(config.loss, *TERMS)
     bound: Callable[[VAE], Loss] = invoke(names.BOUNDS, section.estimator, "loss.estimator")
     if section.estimator.name != "elbo":
-        if asked:
-            raise ValueError(f"loss.estimator={section.estimator.name} has no KL divergence to weigh, got {asked[0]}.")
+        if terms:
+            raise ValueError(f"loss.estimator={section.estimator.name} has no KL divergence to weigh, got {terms[0]}.")
         return bound(vae)
     if section.total_correlation is not None:
-        if len(asked) > 1:
-            raise ValueError(f"loss.total_correlation weighs a part of the divergence: leave out {asked[0]}.")
+        if len(terms) > 1:
+            raise ValueError(f"loss.total_correlation weighs a part of the divergence: leave out {terms[0]}.")
         parts = mutual_information(spec.size), dimension_wise(spec.size)
         weighed = weighted("loss.total_correlation", section.total_correlation, total_correlation(spec.size))
         return encoded(vae, add(distortion(vae.likelihood), *parts, weighed, watched(rate())))
     weighed = weighted("loss.beta", section.beta, rate(charge_of(section)))
     return encoded(vae, add(distortion(vae.likelihood), weighed))
-
-
-def weighted(where: str, value: Any, loss: Loss) -> Loss:
-    """The loss with the weight that the key `where` has."""
-    factor = weight(where, value)
-    return loss if factor is None else scale(factor, loss)
 
 
 def charge_of(section: ConfigDict) -> Charge:

@@ -9,7 +9,10 @@ from jaxgen.losses.spectral import batch_norm_scales, spectral_norms, unmeasured
 
 def network(rng):
     """Two convolutions of one shape and one of another, a dense layer, and two batch normalizations."""
-    kernel = lambda *shape: {"kernel": jnp.asarray(rng.normal(size=shape))}  # noqa: E731
+
+    def kernel(*shape):
+        return {"kernel": jnp.asarray(rng.normal(size=shape))}
+
     cell = {
         "Conv_0": kernel(3, 3, 4, 6),
         "Conv_1": kernel(3, 3, 4, 6),
