@@ -26,6 +26,7 @@ lint: $(READY)
 bench: $(BENCH_READY)
 	$(BIN)/python experiments/benchmarks/throughput.py
 	$(BIN)/python experiments/benchmarks/loop.py
+	$(BIN)/python experiments/benchmarks/metrics.py
 
 $(READY): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)

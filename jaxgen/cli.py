@@ -1,19 +1,24 @@
 """The command line: jaxgen train | sample | restore | reconstruct | interpolate | evaluate | likelihood | convert |
-info."""
+ratings | info."""
 
 import argparse
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dis import opmap
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jaxgen.configuration import load
 from jaxgen.io.location import location
 from jaxgen.schema import SEEDS
+
+if TYPE_CHECKING:
+    from jaxgen.commands.evaluate import Asked
 
 SEVERAL = "distributed", "coordinator", "num_processes", "process_id"  # a flag that is given makes one of several
 SILENCE = 100  # seconds after which one of them is lost
@@ -137,18 +142,35 @@ def parser() -> argparse.ArgumentParser:
     interpolate.add_argument("--label", help="class or classes, by number or name: 3 or 3,5; default: all in turn")
     interpolate.add_argument("--out", default="interpolations.png", help="a .png: a row each")
 
-    evaluate = command("evaluate", "Measure a trained model; writes eval/STEP/report.html and metrics.json.")
-    trained(evaluate)
+    evaluate = command("evaluate", "Measure a trained model, or images against others; writes report and metrics.json.")
+    evaluate.add_argument("--workdir", type=location, help="of a model, which draws samples: eval/STEP/ is written")
+    evaluate.add_argument("--step", type=whole(0), help="checkpoint (default: the latest)")
+    evaluate.add_argument("--fake", metavar="IMAGES", help="in its place: a folder, an .npz file, or a tfds NAME:SPLIT")
     evaluate.add_argument(
-        "--metrics", default="fd,prdc,nn", help="of fd, prdc, nn, fid, is, bpd, reconstruction (default fd,prdc,nn)"
+        "--real",
+        metavar="IMAGES",
+        help="what they are compared with, or .npz statistics of it; default: the training data",
     )
-    evaluate.add_argument("--num", type=whole(2), default=1000, help="samples (default 1000)")
+    evaluate.add_argument("--out", type=location, metavar="DIR", help="where to write what is measured of --fake")
+    evaluate.add_argument(
+        "--metrics",
+        default="fd,prdc,nn",
+        help="fd, prdc, nn of pixels; fid, sfid, kid, is, cmmd, fd_dinov2, ...; METRIC@NETWORK; of a model bpd and "
+        "reconstruction (default fd,prdc,nn)",
+    )
+    evaluate.add_argument(
+        "--weights", action="append", default=[], metavar="NETWORK=PATH", help="published file of a network; repeated"
+    )
+    evaluate.add_argument("--num", type=whole(2), default=1000, help="samples of the model (default 1000)")
     sampling(evaluate)
     judged(evaluate)
     evaluate.add_argument("--seed", type=whole(*SEEDS), default=0)
-    evaluate.add_argument("--inception", type=Path, metavar="PTH", help="weights of the network of fid and is")
-    evaluate.add_argument("--inception-input", default="tf1", help="tf1, or tfgan as score_sde (default tf1)")
-    evaluate.add_argument("--reference", type=Path, metavar="NPZ", help="statistics of the training data for fid")
+    evaluate.add_argument("--batch", type=whole(1), help="images a network sees at a time (default 50; videos 8)")
+    evaluate.add_argument("--image_size", type=whole(1), help="cut and resample images of folders and tfds data to it")
+    evaluate.add_argument("--skip_bad", action="store_true", help="leave out damaged files of a folder, naming each")
+    evaluate.add_argument(
+        "--save_statistics", type=location, metavar="NPZ", help="of --real, for later commands' --real"
+    )
     shared(evaluate)
 
     likelihood = command("likelihood", "Bits per dimension of a trained model.")
@@ -167,6 +189,9 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("--checkpoint", required=True, type=Path)
     convert.add_argument("--config", required=True, help="the configuration it was trained with")
     convert.add_argument("--workdir", required=True, type=location)
+
+    ratings = command("ratings", "Say what people prefer, from the files that side-by-side sheets gave.")
+    ratings.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a downloaded ratings-*.json")
 
     info = command("info", "Parameters, FLOPs per step, and what the configuration means.")
     source = info.add_mutually_exclusive_group(required=True)
@@ -192,6 +217,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         from jaxgen.commands.convert import convert
 
         return convert(args.source, args.checkpoint, load(args.config, overrides), args.workdir)
+    if args.command == "ratings":
+        from jaxgen.commands.ratings import ratings
+
+        return ratings(args.files)
     if args.command == "info":
         from jaxgen.commands.cost import target
         from jaxgen.commands.info import info_of_config, info_of_workdir
@@ -200,6 +229,15 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         if args.config:
             return info_of_config(load(args.config, overrides), place)
         return info_of_workdir(args.workdir, overrides, place)
+
+    if args.command == "evaluate" and args.workdir is None:
+        from jaxgen.commands.evaluate import compare, save
+
+        if args.save_statistics is not None:
+            return save(asked(args), args.save_statistics)
+        if args.fake is None or args.out is None:
+            raise ValueError("give --workdir of a model, or --fake and --real images with --out for the report.")
+        return compare(args.fake, asked(args), args.out)
 
     from jaxgen.commands.model import guided, open_model
 
@@ -230,10 +268,17 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
 
         return interpolate(model, args.num, args.frames, args.seed, args.label, args.out)
     from jaxgen.commands.evaluate import evaluate
-    from jaxgen.commands.inception import Network
 
-    network = Network(args.inception, args.inception_input, args.reference)
-    return evaluate(model, args.metrics, args.num, args.seed, network)
+    return evaluate(model, asked(args), args.num, args.seed)
+
+
+def asked(args: argparse.Namespace) -> "Asked":
+    """What `jaxgen evaluate` is to measure."""
+    from jaxgen.commands.evaluate import Asked
+    from jaxgen.commands.metrics import files
+
+    weights = files(args.weights)
+    return Asked(args.metrics, args.real, weights, args.batch, args.image_size, args.skip_bad)
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -271,7 +316,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         several = any(value is not None and value is not False for value in given)
         if not several and getattr(args, "timeout", None) is not None:
             raise ValueError("--timeout is of several processes: give --distributed or --coordinator too, or drop it.")
-        said = together(args, overrides) if several else run(args, overrides)
+        with sentences():
+            said = together(args, overrides) if several else run(args, overrides)
     except (Exception, KeyboardInterrupt) as error:
         code = explain(error)
         if code is None:
@@ -280,6 +326,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if said is not None:
         print(said)
     return 0
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Warnings that are for users are one sentence each, told once."""
+    usual, told = warnings.showwarning, set()
+
+    def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        sentence = " ".join(str(message).split())
+        if category is not UserWarning:
+            usual(message, category, *where, **more)
+        elif sentence not in told:
+            told.add(sentence)
+            print(f"warning: {sentence}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = say
+        yield
 
 
 def explain(error: BaseException) -> int | None:

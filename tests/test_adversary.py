@@ -12,7 +12,7 @@ from jaxgen.commands.model import open_model
 from jaxgen.configuration import default, override
 from jaxgen.data import load
 from jaxgen.evaluate.lpips import frozen_lpips
-from jaxgen.models.vgg import STAGES
+from jaxgen.models.recognition.vgg import STAGES
 from jaxgen.recipes import adversary, build, measure
 from jaxgen.workdir import Run
 
@@ -94,7 +94,7 @@ def test_a_trained_model_opens_without_the_files_of_its_features(tmp_path, monke
     publish(run, state)
     params = open_model(run.root).params
     assert jax.tree.structure(params["perceptual"]) == jax.tree.structure(adversary.shapes())
-    kernel = params["perceptual"]["frozen"]["vgg"]["params"]["conv5_3"]["kernel"]
+    kernel = params["perceptual"]["frozen"]["trunk"]["params"]["conv5_3"]["kernel"]
     assert kernel.shape == (3, 3, 512, 512) and jnp.all(kernel == 0.5)
     assert "perceptual" in info(run)
 

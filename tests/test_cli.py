@@ -426,6 +426,7 @@ def test_a_model_is_only_used_as_it_was_trained(run, conditional, tmp_path, caps
     for metrics in ("", "fd,"):
         assert "one or more of fd, prdc" in refused(capsys, "evaluate", f"--workdir={run}", f"--metrics={metrics}")
     assert "Inception" in refused(capsys, "evaluate", f"--workdir={run}", "--metrics=fid")
+    assert "give --workdir of a model, or --fake" in refused(capsys, "evaluate", "--metrics=fd")
     assert "exact" in refused(capsys, "likelihood", f"--workdir={run}", "--divergence=exakt")
     assert "'tset'" in refused(capsys, "likelihood", f"--workdir={run}", "--split=tset")
     assert not (tmp_path / "x.png").exists() and not (tmp_path / "s.png").exists()

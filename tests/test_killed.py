@@ -19,8 +19,6 @@ from jaxgen.commands import likelihood, model
 from jaxgen.commands.sample import draw, rows_of, write_arrays
 from jaxgen.configuration import load
 from jaxgen.data import Spec
-from jaxgen.evaluate import features, inception, running
-from jaxgen.evaluate.features import Extractor, Features
 from jaxgen.io import atomic, pictures
 from jaxgen.parallel.mesh import make_mesh
 
@@ -163,38 +161,6 @@ def test_a_likelihood_goes_on(run, killed, capsys):
     assert killed(None, *command) == 13
     assert line() == [whole]
     assert not list(run.glob("eval/2/bits*"))
-
-
-def test_features_of_samples_are_not_computed_again(tmp_path, monkeypatch):
-    """Breaks if the statistics of images that were seen are lost with the process, or change in the last bit."""
-    monkeypatch.setattr(features, "BLOCK", 10)
-    x = np.random.default_rng(0).integers(0, 256, (37, 4, 4, 3), np.uint8)
-    network = Extractor(lambda params, x: Features(x.mean((1, 2)) + 0.1, x.std((1, 2))), (), "means")
-    parts = np.split(x, [8, 16, 24, 32])
-    whole = inception.measure(network, parts, lambda count: None)
-    kept = tmp_path / "running.npz"
-    for stop in (1, 2, 3):
-        seen = []
-
-        def keep(found, stop=stop, seen=seen):
-            if len(seen) == stop:
-                raise KeyboardInterrupt
-            seen.append(found)
-            running.write(kept, found, "means")
-
-        kept.unlink(missing_ok=True)
-        with pytest.raises(KeyboardInterrupt):
-            inception.measure(network, parts, lambda count: None, None, keep)
-        assert running.read(kept, "others") is None
-        before, told = running.read(kept, "means"), []
-        assert before[0].n == 10 * stop
-        found = inception.measure(network, parts, told.append, before)
-        assert told[0] > 10 * stop and told[-1] == 37
-        for ours, theirs in zip(found, whole, strict=True):
-            for a, b in zip(ours, theirs, strict=True):
-                np.testing.assert_array_equal(a, b)
-    kept.write_bytes(kept.read_bytes()[:-40])
-    assert running.read(kept, "means") is None
 
 
 def test_a_full_disk_and_a_path_that_cannot_be_written_are_one_sentence(run, tmp_path, capsys, monkeypatch):

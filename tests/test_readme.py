@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.models.vgg import STAGES
+from jaxgen.models.recognition.vgg import STAGES
 
 README = Path(__file__).parent.parent / "README.md"
 LIBRARY, GAN, TCVAE, VQGAN = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

@@ -53,6 +53,15 @@ def zipped(path: Path, content: bytes, storages: dict[str, np.ndarray], compress
     return path
 
 
+def saved(path: Path, state: dict[str, np.ndarray]) -> Path:
+    """A file in zip format of a flat state dict of float32 arrays."""
+    content = b"}("
+    for name, array in state.items():
+        strides = [step // array.itemsize for step in array.strides]
+        content += text(name) + tensor(storage("Float", name, array.size), 0, array.shape, strides)
+    return zipped(path, program(content + b"u"), state)
+
+
 def legacy(path: Path, content: bytes, storages: dict[str, np.ndarray]) -> Path:
     """A file in legacy format."""
     machine = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}

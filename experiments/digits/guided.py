@@ -57,7 +57,7 @@ def main() -> None:
         steered = guided(model, judge, scale)
         labels = labels_for(steered.run, options.samples)
         x = generate(steered, options.samples, options.seed, labels)
-        found = {result.name: result.value for result in pixels.compare(x, train["x"], levels)[0]}
+        found = {result.name: result.value for result in pixels.compare(x, train["x"], levels)}
         share = np.mean(by_neighbours(x, train) == labels)
         figures = found["FDpix"], found["recall"], found["nearest_train_median"]
         print("{:5g}  {:12.2f}  {:6.3f}  {:6.2f}  {:7.2f}".format(scale, share, *figures), flush=True)

@@ -75,7 +75,7 @@ def main() -> None:
                 distance.setdefault(solver, ([], []))[0].append(calls)
                 distance[solver][1].append(error)
             x = generate(model, options.num, options.seed, None)
-            fd = pixels.compare(x, train, model.run.spec.levels)[0][0].value
+            fd = pixels.compare(x, train, model.run.spec.levels)[0].value
             quality.setdefault(solver, ([], []))[0].append(calls)
             quality[solver][1].append(fd)
             print(f"{solver:<20} {calls:5} evaluations  FDpix {fd:8.4f}", flush=True)

@@ -27,16 +27,20 @@ import jax.numpy as jnp
 import numpy as np
 from rows import DIGITS, EVALUATIONS, PAPER, Row
 
-from jaxgen.commands import likelihood
-from jaxgen.commands.inception import Network, measurement
-from jaxgen.commands.model import Model, generate, generated, open_data, open_model
+from jaxgen.commands import likelihood, question
+from jaxgen.commands.evaluate import drawn, trained_on
+from jaxgen.commands.measure import look, opened
+from jaxgen.commands.metrics import parse
+from jaxgen.commands.model import Model, generate, open_data, open_model
 from jaxgen.evaluate import pixels
+from jaxgen.evaluate.sides import open_side
 from jaxgen.io import atomic, images, plots
+from jaxgen.io.question import digest
 from jaxgen.parallel.batched import example_keys
 from jaxgen.sampling.ode import flow
 from jaxgen.sampling.sample import prior
 
-METRICS = {"FID": "fid", "IS": "is"}
+METRICS = {"FID": ("fid_tfgan", "FID-tfgan"), "IS": ("is@inception_tfgan", "IS-Inception-tfgan")}  # and its figure
 PROBED = 64  # images whose evaluations by the adaptive ODE are counted
 SHOWN = 10  # images of a sampler in the picture
 
@@ -63,17 +67,22 @@ def train(config: str, runs: Path) -> None:
         subprocess.run([sys.executable, "-m", "jaxgen", *command], check=True)
 
 
-def measure(row: Row, runs: Path, num: int, seed: int, network: Network) -> dict[str, Any]:
+def measure(
+    row: Row, runs: Path, num: int, seed: int, weights: dict[str, Path], reference: Path | None
+) -> dict[str, Any]:
     """{"evaluations": mean over images, "figures": {name: [value, standard error or None]}} of a row."""
     model = open_model(folder(runs, row.config), row.overrides)
     found = {}
     if "FDpix" in row.figures:
         training = open_data(model.run, model.run.config.data.split).records[:]["x"]
-        found["FDpix"] = pixels.compare(generate(model, num, seed, None), training, model.run.spec.levels)[0][0]
-    inception = [METRICS[name] for name in row.figures if name in METRICS]
-    if inception:
-        results = measurement(model, inception, network)(generated(model, num, seed, None), num)
-        found |= dict(zip([name for name in row.figures if name in METRICS], results, strict=True))
+        found["FDpix"] = pixels.compare(generate(model, num, seed, None), training, model.run.spec.levels)[0]
+    chosen = [parse(METRICS[name][0]) for name in row.figures if name in METRICS]
+    if chosen:
+        real = trained_on(model) if reference is None else open_side(str(reference))
+        fake = drawn(model, generate(model, num, seed, None), digest(question.of_samples(model, seed, None)))
+        kept = model.run.root / "eval"
+        results = look(chosen, opened(chosen, weights), real, fake, (kept, kept), None).figures
+        found |= {name: result for name, (_, figure) in METRICS.items() for result in results if result.name == figure}
     if "bits/dim" in row.figures:
         (found["bits/dim"],) = likelihood.results(model, seed=seed)
     return {
@@ -177,14 +186,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     scale = SCALES[options.scale]
     rows = [row for row in scale.rows if options.only in row.config]
-    network = Network(options.inception, "tfgan", options.reference)
+    weights = {} if options.inception is None else {"inception": options.inception}
     num = options.num or scale.num
     kept = options.runs / f"rows_{num}_{options.seed}.json"
     measured = json.loads(kept.read_text()) if kept.exists() else {}
     for config in dict.fromkeys(row.config for row in rows):
         train(config, options.runs)
         for row in (row for row in rows if row.config == config and key(row) not in measured):
-            measured[key(row)] = measure(row, options.runs, num, options.seed, network)
+            measured[key(row)] = measure(row, options.runs, num, options.seed, weights, options.reference)
             atomic.write(kept, json.dumps(measured, indent=1).encode() + b"\n")
             print(side_by_side([row], measured).splitlines()[-1], flush=True)
     print(by_evaluations(rows, measured) if options.scale == "digits" else side_by_side(rows, measured))

@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxgen import gaussian
 from jaxgen.commands.model import Model, open_data
-from jaxgen.evaluate.report import Picture
+from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.result import Result
 from jaxgen.io import plots
 from jaxgen.parallel.batched import batched

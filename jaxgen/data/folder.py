@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,13 @@ SPLITS = {"train", "val", "validation", "test"}
 
 
 def open_folder(
-    folder: str | Path, split: str = "train", image_size: int | None = None, center_crop: int | None = None
+    folder: str | Path,
+    split: str = "train",
+    image_size: int | None = None,
+    center_crop: int | None = None,
+    without: Container[Path] = (),
 ) -> Source:
-    """The images below `folder`, in the order of their paths.
+    """The images below `folder`, in the order of their paths, `without` some of them.
 
     `folder/<class>/**/*.png` is labelled by its class, numbered in the order of the names; `folder/*.png` is not
     labelled. A folder of nothing but split folders, as in `folder/test/<class>/*.png`, is read split by split; any
@@ -26,21 +31,11 @@ def open_folder(
     all must have the size of the first.
     Raises ValueError, naming the file, for anything that cannot be read so.
     """
-    root = Path(folder).expanduser()
-    name = split.partition("[")[0]
-    parts = [child for child in sorted(root.iterdir()) if child.is_dir() and not child.name.startswith(".")]
-    nested = bool(parts) and {part.name for part in parts} <= SPLITS
-    bases = {part.name: part for part in parts} if nested else {"train": root}
-    if name not in bases:
-        raise ValueError(
-            f"expected a split among {sorted(bases)} of {root}, got {split!r}: ask for one of them or a slice"
-        )
+    bases = bases_of(Path(folder).expanduser())
     listed = {key: list_images(base) for key, base in bases.items()}
-    paths = share(listed[name], bases[name], split)
+    paths = [path for path in files(folder, split) if path not in without]
     if not paths:
-        raise ValueError(
-            f"expected PNG, JPEG or WebP images for {split!r} in {bases[name]}, found none: put some there"
-        )
+        raise ValueError(f"expected PNG, JPEG or WebP images for {split!r} in {folder}, found none: put some there")
 
     class_of = {path: path.parts[len(bases[key].parts) : -1] for key in bases for path in listed[key]}
     classes = sorted({parents[0] for parents in class_of.values() if parents})
@@ -77,6 +72,24 @@ def open_folder(
 
     spec = Spec(shape, 256, len(classes) or None, tuple(classes), len(paths), bool(captions))
     return source(read, spec)
+
+
+def bases_of(root: Path) -> dict[str, Path]:
+    """Where the images of each split lie."""
+    parts = [child for child in sorted(root.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    nested = bool(parts) and {part.name for part in parts} <= SPLITS
+    return {part.name: part for part in parts} if nested else {"train": root}
+
+
+def files(folder: str | Path, split: str = "train") -> list[Path]:
+    """The image files of a split, in the order of `open_folder`."""
+    root = Path(folder).expanduser()
+    bases, name = bases_of(root), split.partition("[")[0]
+    if name not in bases:
+        raise ValueError(
+            f"expected a split among {sorted(bases)} of {root}, got {split!r}: ask for one of them or a slice"
+        )
+    return share(list_images(bases[name]), bases[name], split)
 
 
 def list_images(base: Path) -> list[Path]:

@@ -30,3 +30,10 @@ def blocks(rows: Any) -> Iterator[tuple[int, Any]]:
 def shape(rows: Any) -> tuple[int, ...]:
     """That of all rows as one array."""
     return (len(rows), *np.shape(rows[:1])[1:])
+
+
+def taken(rows: Any, chosen: np.ndarray) -> np.ndarray:
+    """The rows with the indices `chosen`, in the order of the rows, as one array."""
+    here = np.zeros(len(rows), bool)
+    here[chosen] = True
+    return np.concatenate([np.asarray(block)[here[start : start + len(block)]] for start, block in blocks(rows)])

@@ -1,4 +1,10 @@
-"""Features of images from a trained network, any number of images at a time."""
+"""What a network sees in images: layers of activations, any number of images at a time.
+
+An `Extractor` gives a dict of layers, of which metrics name the ones that they need:
+
+    "features"  [B, d]  that distances are taken in        "logits"  [B, K]  where there are classes
+    "spatial"   [B, d]  of sFID                            others as a network has them, "image_embeds" of CLIP for one
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -13,39 +19,59 @@ from jaxgen.parallel.mesh import make_mesh, replicated
 BATCH = 50
 BLOCK = 1000
 
+Layers = dict[str, Any]  # name -> [B, ...]
 
-class Features(NamedTuple):
-    """What a network says of n images: `pooled` features [n, d] and the `logits` of its classes [n, K]."""
 
-    pooled: Any
-    logits: Any
+def unchanged(images: np.ndarray) -> np.ndarray:
+    """The images themselves: what a network that takes uint8 pixels is given."""
+    return images
 
 
 class Extractor(NamedTuple):
-    """fn(params, images [B, H, W, 3] uint8) -> Features; `name` says of which network, weights and input these are:
-    figures agree only where it does."""
+    """fn(params, prepare(images)) -> Layers, examples one by one.
 
-    fn: Callable[[Any, Array], Features]
+    prepare: uint8 images [b, H, W, 3], or videos [b, T, H, W, 3], on the host -> what fn takes. For what is defined by
+             a program of the host, such as Pillow's resizing; all else belongs into fn.
+    name:    the protocol: network, rule of the input, checksum of the weights, float type. Figures agree only where it
+             does.
+    """
+
+    fn: Callable[[Any, Array], Layers]
     params: Any
     name: str
+    prepare: Callable[[np.ndarray], np.ndarray] = unchanged
 
 
 def extract(
-    extractor: Extractor, images: Iterable[np.ndarray], done: Callable[[int], None] = lambda count: None
-) -> Iterator[Features]:
-    """Features of `images`, a stream of uint8 arrays [b, H, W, 1 or 3] of any length, in blocks of up to 1000 images.
+    extractor: Extractor,
+    images: Iterable[np.ndarray],
+    done: Callable[[int], None] = lambda count: None,
+    batch: int = BATCH,
+) -> Iterator[Layers]:
+    """The layers of `images`, a stream of uint8 arrays [b, H, W, 1 or 3] of any length (or of videos [b, T, H, W, 1 or
+    3]), in blocks of up to 1000, as arrays of the host. `batch` images are computed at a time, over all devices.
 
-    No more than a block and one array of the stream are held. Grey images are repeated as red, green and blue. `done`
-    hears how many images are finished. Raises ValueError on other images.
+    No more than a block and one array of the stream are held, and every process prepares the images of its own devices.
+    Grey images are repeated as red, green and blue. `done` hears how many images are finished. Raises ValueError on
+    other images.
     """
     mesh, finished = make_mesh(), 0
     run = batched(lambda params, keys, x: extractor.fn(params, x), mesh)
     params = jax.device_put(extractor.params, replicated(mesh))
     for block in rebatched(images, BLOCK):
-        if block.dtype != np.uint8 or block.ndim != 4 or block.shape[-1] not in (1, 3):
+        if block.dtype != np.uint8 or block.ndim not in (4, 5) or block.shape[-1] not in (1, 3):
             raise ValueError(f"images must be uint8 [n, H, W, 1 or 3], got {block.dtype} {block.shape}.")
         rgb = np.broadcast_to(block, (*block.shape[:-1], 3))
-        yield run(params, 0, (rgb,), len(rgb), BATCH, lambda count, before=finished: done(before + count))
+
+        def prepared(rows: np.ndarray, rgb: np.ndarray = rgb) -> tuple[np.ndarray]:
+            return (extractor.prepare(rgb[np.minimum(rows, len(rgb) - 1)]),)
+
+        def told(count: int, before: int = finished, n: int = len(block)) -> None:
+            done(before + min(count, n))
+
+        filled = max(len(block), batch if finished else 0)  # a rest is of the shape that is compiled
+        layers = run(params, 0, prepared, filled, batch, told)
+        yield {name: rows[: len(block)] for name, rows in layers.items()}
         finished += len(block)
 
 

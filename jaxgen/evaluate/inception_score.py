@@ -1,5 +1,6 @@
 """The Inception Score: how sure a classifier is of each sample, and how many classes it sees in all of them."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,37 +16,56 @@ class Sums(NamedTuple):
 
 
 class InceptionScore(NamedTuple):
-    """Mean and standard deviation (ddof 0) over the splits."""
+    """Mean and standard deviation (ddof 0) over the splits, and the standard error of the mean over samples."""
 
     mean: float
     std: float
+    error: float
 
 
-def inception_score(logits: ArrayLike, splits: int = 1) -> InceptionScore:
+def inception_score(logits: ArrayLike, splits: int = 1, shuffle: int | None = None) -> InceptionScore:
     """exp(mean_x KL(p(y|x) || p(y))), p(y|x) = softmax(logits [n, K]), p(y) its mean over x
 
     Salimans et al. (2016), section 4, of each of `splits` consecutive parts [i n / splits, (i + 1) n / splits). One
     split, the default, is what NCSN++ and tfgan report; the paper's ten on the same samples score lower. Parts follow
-    the order of the rows: permute samples that come class by class. Computed in float64 from log-probabilities, so that
-    no class is too rare. Raises ValueError on another shape, non-finite logits or fewer rows than splits.
+    the order of the rows, or with `shuffle` that of NumPy's RandomState(shuffle): torch-fidelity's score is that of
+    splits = 10, shuffle = 2020. Computed in float64 from log-probabilities, so that no class is too rare.
+    Raises ValueError on another shape, non-finite logits or fewer rows than splits.
     """
     x = np.asarray(logits, np.float64)
     if x.ndim != 2 or 0 in x.shape or not np.isfinite(x).all():
         raise ValueError(f"logits must be a finite, non-empty [n, classes] array, got shape {x.shape}.")
     if not 1 <= splits <= len(x):
         raise ValueError(f"the splits of {len(x)} samples must be 1 to {len(x)}, got {splits}.")
+    if shuffle is not None:
+        x = x[np.random.RandomState(shuffle).permutation(len(x))]
     edges = np.arange(splits + 1) * len(x) // splits
-    scores = [np.exp(information(sums(x[a:b]))) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    return InceptionScore(float(np.mean(scores)), float(np.std(scores)))
+    parts = [x[a:b] for a, b in pairwise(edges)]
+    scores = [np.exp(information(sums(part))) for part in parts]
+    variance = sum((score * deviation(part)) ** 2 / len(part) for score, part in zip(scores, parts, strict=True))
+    return InceptionScore(float(np.mean(scores)), float(np.std(scores)), float(np.sqrt(variance) / splits))
+
+
+def deviation(logits: np.ndarray) -> float:
+    """The standard deviation over x of KL(p(y|x) || p(y)), by which their mean, the logarithm of the score, varies: to
+    first order p(y) has no part in it (the delta method)."""
+    log_p = log_softmax(logits)
+    p = np.exp(log_p)
+    return float(((p * log_p).sum(1) - p @ np.log(np.maximum(p.mean(0), np.finfo(float).tiny))).std())
+
+
+def log_softmax(logits: ArrayLike) -> np.ndarray:
+    """log p(y|x) of logits [n, K], float64."""
+    x = np.asarray(logits, np.float64)
+    log_p = x - x.max(1, keepdims=True)
+    return log_p - np.log(np.exp(log_p).sum(1, keepdims=True))
 
 
 def sums(logits: ArrayLike) -> Sums:
     """Of finite logits [n, K]."""
-    x = np.asarray(logits, np.float64)
-    log_p = x - x.max(1, keepdims=True)
-    log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
+    log_p = log_softmax(logits)
     p = np.exp(log_p)
-    return Sums(np.float64(len(x)), p.sum(0), (p * log_p).sum())
+    return Sums(np.float64(len(p)), p.sum(0), (p * log_p).sum())
 
 
 def add(a: Sums, b: Sums) -> Sums:

@@ -1,84 +1,169 @@
-"""Euclidean nearest neighbours, a block of rows at a time, and how close generated samples are to training data.
+"""Euclidean nearest neighbours, exact and in bounded memory, and how close generated samples are to training data.
 
 Samples and images are rows on disk or arrays, [n, ...] (see `jaxgen.evaluate.blocks`): two blocks are held at a time.
+The device proposes candidates by bounds of their distance, the host measures these, and where one might have been
+passed over there are more candidates.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
-from jaxgen.evaluate.blocks import blocks, shape
+from jaxgen.evaluate.blocks import taken
+from jaxgen.evaluate.pairs import Block, bounds, centre_of, measured, placed, read, spread
+from jaxgen.parallel.mesh import batch_sharding, make_mesh
 
-CHUNK = 64
-
-
-def check(rows: Any) -> None:
-    """Raises ValueError unless there are rows, [n, ...]."""
-    if len(shape(rows)) < 2 or 0 in shape(rows):
-        raise ValueError(f"samples must be a non-empty [n, ...] array, a row each, got shape {shape(rows)}.")
+SPARE = 4  # candidates beyond the k that are asked for
+HELD = 1 << 24  # candidates at a time, where there are many for each
 
 
-def as_features(block: Any) -> jax.Array:
-    """[n, ...] as finite [n, d] on the device, in jax's default float type."""
-    x = jnp.asarray(block, float)
-    x = x.reshape(len(x), -1)
-    if not jnp.isfinite(x).all():
-        raise ValueError("samples must be finite, got NaN or infinity; look at the generated samples.")
-    return x
+class Candidates(NamedTuple):
+    """For each query [m, C] a bound below the ranks of C points, ascending, and whose; no other's rank is lower."""
+
+    low: Any
+    index: Any
 
 
-def squared_distances(query: jax.Array, points: jax.Array) -> jax.Array:
-    """sum_j (points_ij - query_j)^2, [n].
+class Ranking(NamedTuple):
+    """The rank (|x - p_i|^2 + shift) / scale_i of a point i for the query x; scale [n]."""
 
-    Taken from the differences: |a|^2 + |b|^2 - 2ab in float32 loses exactly the small distances asked for.
-    """
-    return jnp.square(points - query).sum(-1)
+    scale: np.ndarray
+    shift: float = 0.0
 
 
 def nearest(queries: Any, points: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The k smallest squared distances [m, k] from `queries` [m, ...] to `points` [n, ...], ascending, and whose; of
-    equal ones the first."""
-    check(queries)
-    check(points)
-    found = []
-    for _, block in blocks(queries):
-        query = as_features(block)
-        squared = jnp.full((len(query), k), jnp.inf)
-        index = jnp.zeros((len(query), k), jnp.int32)
-        for start, others in blocks(points):
-            squared, index = nearer(query, as_features(others), squared, index, start)
-        found.append((np.asarray(squared), np.asarray(index)))
-    squared, index = zip(*found, strict=True)
-    return np.concatenate(squared), np.concatenate(index)
+    equal ones the first. Beyond the n points that there are, they are infinite."""
+    return lowest(queries, points, k, Ranking(np.ones(len(points))))
 
 
-@jax.jit
-def nearer(
-    queries: jax.Array, points: jax.Array, squared: jax.Array, index: jax.Array, start: int
-) -> tuple[jax.Array, jax.Array]:
-    """`nearest` of what was found before, `squared` and `index` [m, k], and a block of points from row `start` on.
+def nearest_others(points: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """`nearest` of each point among the others. Both halves of the symmetric table come from one product."""
+    n = len(points)
+    if n <= k:
+        raise ValueError(f"a k = {k} neighbourhood needs more than {k} samples, got {n}.")
+    centre, mesh, count = centre_of(points), make_mesh(), min(k + SPARE, n)
+    found: list[Candidates] = []
+    for i, (_, _, a) in enumerate(read(points, centre, mesh)):
+        for j, (_, _, b) in enumerate(read(points, centre, mesh, i), i):
+            if j == len(found):
+                found.append(nobody(len(b.x), count, mesh))
+            if j == i:
+                found[i] = spread(proposed, mesh)(a, b, found[i], a.number, *placed((np.ones(len(b.x)), 0.0), mesh))
+            else:
+                found[i], found[j] = spread(mutual, mesh)(a, b, found[i], found[j])
+    return settled(points, points, k, joined(found, n), Ranking(np.ones(n)), np.arange(n), centre)
 
-    Queries are taken 64 at a time, so that the m x n matrix is never held.
-    """
-    k = squared.shape[1]
 
-    def row(one: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        query, squared, index = one
-        negative, place = jax.lax.top_k(-squared_distances(query, points), min(k, len(points)))
-        all_of = jnp.concatenate([squared, -negative]), jnp.concatenate([index, start + place])
-        negative, place = jax.lax.top_k(-all_of[0], k)
-        return -negative, all_of[1][place]
-
-    return jax.lax.map(row, (queries, squared, index), batch_size=CHUNK)
+def lowest(queries: Any, points: Any, k: int, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+    """`nearest` by another rank than the squared distance."""
+    centre, nobody_else = centre_of(queries, points), np.full(len(queries), -1)
+    proposals = proposals_of(queries, points, min(k + SPARE, len(points)), ranking, nobody_else, centre)
+    return settled(queries, points, k, proposals, ranking, nobody_else, centre)
 
 
 def leave_one_out(points: Any, k: int = 1) -> np.ndarray:
-    """Squared distance [n] from each point to its k-th nearest other one: the first of k + 1 is itself."""
-    if len(points) <= k:
-        raise ValueError(f"a k = {k} neighbourhood needs more than {k} samples, got {len(points)}.")
-    return nearest(points, points, k + 1)[0][:, k]
+    """Squared distance [n] from each point to its k-th nearest other one."""
+    return nearest_others(points, k)[0][:, k - 1]
+
+
+def proposals_of(
+    queries: Any, points: Any, count: int, ranking: Ranking, own: np.ndarray, centre: np.ndarray
+) -> Candidates:
+    """`count` candidates for each query i among the points but own_i."""
+    mesh = make_mesh()
+    found = []
+    for rows, _, a in read(queries, centre, mesh):
+        one = nobody(len(a.x), count, mesh)
+        mine = placed(padded(own[rows], len(a.x)), mesh)
+        for others, _, b in read(points, centre, mesh):
+            scale = padded(ranking.scale[others], len(b.x))
+            one = spread(proposed, mesh)(a, b, one, mine, *placed((scale, ranking.shift), mesh))
+        found.append(one)
+    return joined(found, len(queries))
+
+
+def proposed(a: Block, b: Block, found: Candidates, own: Array, scale: Array, shift: Array) -> Candidates:
+    """`found` and the points in b but own_i."""
+    rank = (bounds(a, b)[0] + shift) / scale
+    return lower(found, jnp.where(b.number == own[:, None], jnp.inf, rank), b)
+
+
+def mutual(a: Block, b: Block, of_a: Candidates, of_b: Candidates) -> tuple[Candidates, Candidates]:
+    """`of_a` and the points in b, `of_b` and the points in a, by squared distance."""
+    low = bounds(a, b)[0]
+    return lower(of_a, low, b), lower(of_b, low.T, a)
+
+
+def lower(found: Candidates, rank: Array, points: Block) -> Candidates:
+    """The best of `found` and of points with these ranks [m, n]; of equal ones the first."""
+    count = found.low.shape[1]
+    rank, place = smallest(rank, min(count, rank.shape[1]))
+    of = jnp.concatenate([found.low, rank], 1), jnp.concatenate([found.index, points.start + place], 1)
+    low, place = smallest(of[0], count)
+    return Candidates(low, jnp.take_along_axis(of[1], place, 1))
+
+
+def smallest(x: Array, k: int) -> tuple[Array, Array]:
+    """The k smallest of each row and where, every device on its rows: XLA does not divide top_k by itself."""
+    mesh = make_mesh()
+    of_rows = batch_sharding(mesh).spec
+    values, place = jax.shard_map(partial(jax.lax.top_k, k=k), mesh=mesh, in_specs=of_rows, out_specs=of_rows)(-x)
+    return -values, place
+
+
+def nobody(size: int, count: int, mesh: Any) -> Candidates:
+    return placed(Candidates(np.full((size, count), np.inf), np.zeros((size, count), int)), mesh)
+
+
+def joined(parts: list[Candidates], n: int) -> Candidates:
+    """Those of n queries on the host, from blocks of which the last one may be padded."""
+    return Candidates(*(np.concatenate(leaves)[:n] for leaves in zip(*jax.device_get(parts), strict=True)))
+
+
+def padded(values: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(values, (0, size - len(values)), constant_values=1)
+
+
+def settled(
+    queries: Any, points: Any, k: int, proposals: Candidates, ranking: Ranking, own: np.ndarray, centre: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k lowest ranks [m, k] and whose, from candidates, and where these leave it open from eight times as many."""
+    rank, index = sorted_out(queries, points, k, proposals, ranking)
+    count, last = proposals.low.shape[1], rank[:, -1]
+    more = min(8 * count, len(points))
+    open_ = np.flatnonzero((proposals.low[:, -1] <= last) & (last > 0) & (count < len(points)))
+    step = max(1, HELD // more)
+    for start in range(0, len(open_), step):
+        part = open_[start : start + step]
+        some = taken(queries, part)
+        wider = proposals_of(some, points, more, ranking, own[part], centre)
+        rank[part], index[part] = settled(some, points, k, wider, ranking, own[part], centre)
+    return rank, index
+
+
+def sorted_out(
+    queries: Any, points: Any, k: int, proposals: Candidates, ranking: Ranking
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k lowest ranks of candidates, of which the first k are measured, and others where their bound asks for it."""
+    low, index = (np.pad(leaf, ((0, 0), (0, max(0, k - leaf.shape[1])))) for leaf in proposals)
+    low[:, proposals.low.shape[1] :] = np.inf
+    rank = np.full(low.shape, np.inf)
+
+    def measure(chosen: np.ndarray) -> None:
+        i, c = np.nonzero(chosen & np.isfinite(low))
+        squared = measured(queries, points, i, index[i, c])
+        rank[i, c] = (squared + ranking.shift) / ranking.scale[index[i, c]]
+
+    first = np.arange(low.shape[1]) < k
+    measure(np.broadcast_to(first, low.shape))
+    measure(~first & (low <= rank[:, :k].max(1, keepdims=True)))
+    order = np.lexsort((index, rank))[:, :k]
+    return np.take_along_axis(rank, order, 1), np.take_along_axis(index, order, 1)
 
 
 class Proximity(NamedTuple):
@@ -92,9 +177,9 @@ class Proximity(NamedTuple):
 
 
 def _proximity(squared: np.ndarray, index: np.ndarray) -> Proximity:
-    distance = np.sqrt(np.asarray(squared, np.float64))
+    distance = np.sqrt(squared[:, 0])
     median, p05 = np.median(distance), np.quantile(distance, 0.05)
-    return Proximity(distance, index, float(median), float(p05), int((distance == 0).sum()))
+    return Proximity(distance, index[:, 0], float(median), float(p05), int((distance == 0).sum()))
 
 
 def proximity(samples: Any, train: Any) -> Proximity:
@@ -103,13 +188,9 @@ def proximity(samples: Any, train: Any) -> Proximity:
     Samples [m, ...] and train [n, ...] in the same units; round both to the data's levels, so that an exact
     copy is at distance 0. Read the median beside that of the training set itself, `self_proximity`.
     """
-    squared, index = nearest(samples, train)
-    return _proximity(squared[:, 0], index[:, 0])
+    return _proximity(*nearest(samples, train))
 
 
 def self_proximity(train: Any) -> Proximity:
     """The same for each training image among the others (leave one out): what fresh samples should look like."""
-    if len(train) < 2:
-        raise ValueError(f"leaving one out needs at least 2 images, got {len(train)}.")
-    squared, index = nearest(train, train, 2)
-    return _proximity(squared[:, 1], index[:, 1])
+    return _proximity(*nearest_others(train))

@@ -1,12 +1,14 @@
-"""Precision, recall, density and coverage by k nearest neighbours."""
+"""Precision, recall, density and coverage, and realism, by k nearest neighbours."""
 
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 
-from jaxgen.evaluate.blocks import blocks, shape
-from jaxgen.evaluate.neighbours import CHUNK, as_features, check, leave_one_out, nearest, squared_distances
+from jaxgen.evaluate.neighbours import Ranking, leave_one_out, lowest, padded
+from jaxgen.evaluate.pairs import Block, bounds, centre_of, placed, read, spread, squared_distances
+from jaxgen.parallel.mesh import make_mesh
 
 
 class PRDC(NamedTuple):
@@ -18,27 +20,17 @@ class PRDC(NamedTuple):
     coverage: float
 
 
-def balls_containing(queries: Any, centres: Any, squared_radii: np.ndarray) -> np.ndarray:
-    """How many closed balls |x - centre_i|^2 <= r_i^2 hold each query x; int [m]."""
-    found = []
-    for _, block in blocks(queries):
-        query = as_features(block)
-        counts = [
-            np.asarray(holding(query, as_features(others), squared_radii[start : start + len(others)]))
-            for start, others in blocks(centres)
-        ]
-        found.append(np.sum(counts, 0))
-    return np.concatenate(found)
+class Membership(NamedTuple):
+    """Of queries [m] and centres [n], each with a ball of its own.
 
+    around:  how many balls of centres hold a query [m].
+    reached: whether the ball of a centre holds some query [n].
+    held:    whether a centre lies in the ball of some query [n].
+    """
 
-@jax.jit
-def holding(queries: jax.Array, centres: jax.Array, squared_radii: jax.Array) -> jax.Array:
-    """`balls_containing` of a block each, queries taken 64 at a time."""
-
-    def row(query: jax.Array) -> jax.Array:
-        return (squared_distances(query, centres) <= squared_radii).sum()
-
-    return jax.lax.map(row, queries, batch_size=CHUNK)
+    around: Any
+    reached: Any
+    held: Any
 
 
 def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
@@ -51,18 +43,70 @@ def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
     features, arrays or rows that are read in blocks, flattened, compared by Euclidean distance. Membership counts
     equality, which matters for quantised features, where distances tie. Raises ValueError unless n, m > k.
     """
-    check(real)
-    check(fake)
-    dimensions = [int(np.prod(shape(rows)[1:])) for rows in (real, fake)]
-    if dimensions[0] != dimensions[1]:
-        raise ValueError(f"features of one dimension are compared, got {dimensions[0]} and {dimensions[1]}.")
-    real_radii, fake_radii = leave_one_out(real, k), leave_one_out(fake, k)
-    around_fake = balls_containing(fake, real, real_radii)
-    around_real = balls_containing(real, fake, fake_radii)
-    reached = nearest(real, fake)[0][:, 0] <= real_radii
+    centre = centre_of(real, fake)
+    found = membership(fake, real, leave_one_out(fake, k), leave_one_out(real, k), centre)
     return PRDC(
-        precision=float(np.mean(around_fake > 0)),
-        recall=float(np.mean(around_real > 0)),
-        density=float(np.mean(around_fake)) / k,
-        coverage=float(np.mean(reached)),
+        precision=float(np.mean(found.around > 0)),
+        recall=float(np.mean(found.held)),
+        density=float(np.mean(found.around)) / k,
+        coverage=float(np.mean(found.reached)),
     )
+
+
+def membership(
+    queries: Any, centres: Any, of_queries: np.ndarray, of_centres: np.ndarray, mean: np.ndarray
+) -> Membership:
+    """Who lies in whose closed ball, squared radii [m] and [n], from one product. Pairs that lie on a surface to the
+    rounding of the device are measured on the host."""
+    mesh = make_mesh()
+    found = Membership(np.zeros(len(queries), int), np.zeros(len(centres), bool), np.zeros(len(centres), bool))
+    for rows, raw, a in read(queries, mean, mesh):
+        for others, others_raw, b in read(centres, mean, mesh):
+            radii = placed((around(of_queries[rows], len(a.x)), around(of_centres[others], len(b.x))), mesh)
+            part, open_, any_open = spread(certain, mesh)(a, b, *radii)
+            sure = jax.tree.map(np.array, part)
+            if any_open:
+                i, j = np.nonzero(np.asarray(open_))
+                squared = squared_distances(raw, others_raw, i, j)
+                within = squared <= of_centres[others][j]
+                np.add.at(sure.around, i[within], 1)
+                sure.reached[j[within]] = True
+                sure.held[j[squared <= of_queries[rows][i]]] = True
+            found.around[rows] += sure.around[: len(raw)]
+            found.reached[others] |= sure.reached[: len(others_raw)]
+            found.held[others] |= sure.held[: len(others_raw)]
+    return found
+
+
+def around(squared: np.ndarray, size: int) -> np.ndarray:
+    """The numbers of the device next below and above squared radii, [2, size]."""
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    exact = padded(squared, size).astype(dtype)
+    return np.stack([np.nextafter(exact, -np.inf, dtype=dtype), np.nextafter(exact, np.inf, dtype=dtype)])
+
+
+def certain(a: Block, b: Block, of_a: Array, of_b: Array) -> tuple[Membership, Array, Array]:
+    """`membership` by those pairs alone that are clear, which pairs [A, B] are not, and whether there are any."""
+    low, high = bounds(a, b)
+    in_a, in_b = high <= of_a[0, :, None], high <= of_b[0]
+    there = a.there[:, None] & b.there
+    open_ = there & ((~in_a & (low <= of_a[1, :, None])) | (~in_b & (low <= of_b[1])))
+    in_a, in_b = in_a & there & ~open_, in_b & there & ~open_
+    return Membership(in_b.sum(1), in_b.any(0), in_a.any(0)), open_, open_.any()
+
+
+def realism(real: Any, fake: Any, k: int = 3, share: float = 0.5, eps: float = 1e-5) -> np.ndarray:
+    """max_i r_i / |x - real_i|, [m], for every x of fake: 1 and more inside some ball
+
+    Kynkaanniemi et al. (2019), eq. 3, r_i the distance of real_i to its k-th nearest other one. As there the `share`
+    of the balls with the smallest radii counts, the others being too wide to tell anything, and as in the code of the
+    paper `eps` is added to the squared distance, so that a copy has a finite score.
+    """
+    if not 0 < share <= 1 or eps <= 0:
+        raise ValueError(f"realism needs a share of the balls in (0, 1] and a positive eps, got {share} and {eps}.")
+    squared = leave_one_out(real, k)
+    counted = np.where(squared <= np.quantile(squared, share), squared, 0)
+    if not counted.any():
+        raise ValueError("realism needs balls of positive radius, got real features that are all copies of others.")
+    rank, _ = lowest(fake, real, 1, Ranking(counted, eps))
+    return np.sqrt(1 / rank[:, 0])

@@ -7,9 +7,11 @@ import numpy as np
 
 
 class Result(NamedTuple):
-    """One figure. `error` is a standard error in the unit of `value`; `n` how many samples it rests on.
+    """One figure. `error` is a standard error in the unit of `value`, or `interval` a bootstrap interval of 95%; `n`
+    how many samples it rests on.
 
-    `protocol` is what it shares with others: which features, against what. Figures agree only within one.
+    `protocol` is what it shares with others: which features, against what. Figures agree only within one, and where the
+    `layer` of the network, the sha256 of its `weights` and the float type `dtype` that it computed in are the same.
     """
 
     name: str
@@ -19,6 +21,10 @@ class Result(NamedTuple):
     error: float | None = None
     unit: str = ""
     protocol: str = ""
+    interval: tuple[float, float] | None = None
+    layer: str = ""
+    weights: str = ""
+    dtype: str = ""
 
 
 def jackknife_error(statistic: Callable[[np.ndarray], float], sample: np.ndarray, groups: int = 20) -> float:

@@ -1,33 +1,62 @@
-"""A file of running statistics: what `jaxgen.evaluate.inception.measure` has of the images so far, to the last bit."""
+"""A file of running states: what `jaxgen.evaluate.accumulate` has of the images so far, to the last bit."""
 
 import io
 import os
+import time
 import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 
-from jaxgen.evaluate.frechet import Moments
-from jaxgen.evaluate.inception import Running
-from jaxgen.evaluate.inception_score import Sums
+from jaxgen.evaluate.accumulate import Kept, Running, named
 from jaxgen.io import atomic
 from jaxgen.io.location import location
+from jaxgen.parallel import multihost
+
+SHARE = 10  # times as long as writing took is computed before it is written again
 
 
 def write(path: str | os.PathLike, running: Running, features: str) -> None:
     """`running` of what `features` says to the .npz file `path`, whole or not at all."""
-    buffer = io.BytesIO()
-    arrays = {f"{type(part).__name__}.{name}": value for part in running for name, value in part._asdict().items()}
-    np.savez(buffer, allow_pickle=False, features=np.asarray(features), **arrays)
-    atomic.write(path, buffer.getvalue())
+    arrays = {
+        f"{need}/{field}": np.concatenate(value) if isinstance(state, Kept) else value
+        for need, state in running.states.items()
+        for field, value in state._asdict().items()
+    }
+    with atomic.opened(path) as file:
+        np.savez(file, allow_pickle=False, features=np.asarray(features), n=np.asarray(running.n), **arrays)
 
 
-def read(path: str | os.PathLike, features: str) -> Running | None:
-    """What `write` has put there, or None where there is nothing, or nothing whole of these features."""
+def read(path: str | os.PathLike, features: str, needs: Iterable[str]) -> Running | None:
+    """The states `needs` of what `write` has put there, or None where there is nothing, or nothing whole of these
+    features with all that is needed."""
+    states = {}
     try:
         with np.load(io.BytesIO(location(path).read_bytes()), allow_pickle=False) as file:
             if str(file["features"]) != features:
                 return None
-            moments, sums = ([file[f"{kind.__name__}.{name}"] for name in kind._fields] for kind in (Moments, Sums))
+            for need in needs:
+                kind = named(need).kind
+                arrays = [file[f"{need}/{field}"] for field in kind._fields]
+                states[need] = Kept((arrays[0],)) if kind is Kept else kind(*arrays)
+            return Running(int(file["n"]), states)
     except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return Moments(*moments), Sums(*sums)
+
+
+def resumable(path: Path, features: str, needs: Iterable[str]) -> tuple[Running | None, Callable[[Running], None]]:
+    """What the file `path` has of `needs`, and what keeps more there as it comes, seldom enough to cost a tenth of the
+    time at most. All processes must find the same, or nothing is found; the first one writes."""
+    found = read(path, features, needs)
+    counts = multihost.agree(np.int64(0 if found is None else found.n))
+    again = -np.inf
+
+    def keep(running: Running) -> None:
+        nonlocal again
+        begun = time.monotonic()
+        if multihost.is_main() and begun >= again:
+            write(path, running, features)
+            again = time.monotonic() + SHARE * (time.monotonic() - begun)
+
+    return (found if (counts == counts[0]).all() else None), keep

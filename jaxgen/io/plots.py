@@ -144,13 +144,41 @@ def histogram(values: Mapping[str, ArrayLike], label: str, of: str = "images") -
     return figure
 
 
+def scatter(points: Mapping[str, ArrayLike], xlabel: str, ylabel: str) -> "Figure":
+    """`points` name -> places [n, 2], on axes of one scale, and the ellipse with 95% of the Gaussian fit of each."""
+    circle = np.stack([f(np.linspace(0, 2 * np.pi, 100)) for f in (np.cos, np.sin)], 1)
+    with _axes(6.0, 4.5) as (figure, axes):
+        for (name, places), colour in zip(points.items(), cycle(COLOURS), strict=False):
+            x = np.asarray(places, np.float64)
+            values, vectors = np.linalg.eigh(np.cov(x.T))
+            radii = np.sqrt(-2 * np.log(0.05) * np.maximum(values, 0))
+            axes.plot(*x.T, "o", color=colour, alpha=0.45, markersize=2.6, markeredgewidth=0, rasterized=True)
+            axes.plot(*(x.mean(0) + circle * radii @ vectors.T).T, color=colour, label=name)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set_aspect("equal", "datalim")
+        axes.legend()
+    return figure
+
+
+def over_steps(steps: ArrayLike, values: ArrayLike, errors: ArrayLike, label: str) -> "Figure":
+    """A small chart of `values` [T] at `steps` [T], with bars of the `errors` [T], 0 for none."""
+    with _axes(3.2, 2.2) as (figure, axes):
+        axes.errorbar(
+            np.asarray(steps), np.asarray(values), np.asarray(errors), fmt="o-", markersize=3, capsize=2, elinewidth=0.8
+        )
+        axes.set(xlabel="optimizer steps", ylabel=label)
+        axes.locator_params(axis="x", nbins=4)
+        axes.ticklabel_format(style="plain", axis="x", useOffset=False)
+    return figure
+
+
 def svg(figure: "Figure") -> str:
     """`figure` as an <svg> element on no background, its ink `currentColor`."""
     import matplotlib
 
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(buffer, format="svg", transparent=True, dpi=200, metadata={"Date": None})
     markup = buffer.getvalue()
     return markup[markup.index("<svg") :].replace(INK, "currentColor")
 

@@ -22,11 +22,18 @@ EPSILON = 1e-10
 
 def distance(of_x: Sequence[Array], of_y: Sequence[Array], weights: Sequence[Array | float]) -> Array:
     """d [B] of features [B, ..., C_l], twice."""
-    terms = []
-    for a, b, w in zip(of_x, of_y, weights, strict=True):
-        per_pixel = jnp.sum(w * jnp.square(unit(a) - unit(b)), axis=-1)
-        terms.append(jnp.mean(per_pixel, axis=tuple(range(1, per_pixel.ndim))))
-    return jnp.sum(jnp.stack(terms), axis=0)
+    return jnp.sum(layers(maps(of_x, of_y, weights)), axis=0)
+
+
+def layers(of: Sequence[Array]) -> Array:
+    """The terms of the sum over l, [L, B], of `maps`."""
+    return jnp.stack([jnp.mean(each, axis=tuple(range(1, each.ndim))) for each in of])
+
+
+def maps(of_x: Sequence[Array], of_y: Sequence[Array], weights: Sequence[Array | float]) -> list[Array]:
+    """The sums over c at every pixel of every layer, [B, ...]."""
+    pairs = zip(of_x, of_y, weights, strict=True)
+    return [jnp.sum(w * jnp.square(unit(a) - unit(b)), axis=-1) for a, b, w in pairs]
 
 
 def unit(f: Array) -> Array:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.neighbours import leave_one_out, nearest, proximity, self_proximity
-from jaxgen.evaluate.prdc import PRDC, prdc
+from jaxgen.evaluate import blocks
+from jaxgen.evaluate.neighbours import leave_one_out, nearest, nearest_others, proximity, self_proximity
+from jaxgen.evaluate.prdc import PRDC, prdc, realism
 
 
 def expected(data, case, k):
@@ -21,12 +22,55 @@ def test_reference_values(golden, x64, case, k):
 
 @pytest.mark.parametrize("k", [3, 5])
 @pytest.mark.parametrize("case", ["main", "modecollapse", "ties"])
-def test_float32_moves_no_more_than_one_membership(golden, case, k):
-    """One pair of `modecollapse` lies within 3e-8 of a ball's surface, closer than float32 resolves."""
+def test_float32_moves_no_membership(golden, case, k):
+    """One pair of `modecollapse` lies within 3e-8 of a ball's surface, closer than float32 resolves: it is measured."""
     data = golden("prdc")
     real, fake = data[f"{case}/real"], data[f"{case}/fake"]
-    one = 1 / (k * len(fake)) if case == "modecollapse" else 0
-    assert prdc(real, fake, k) == pytest.approx(expected(data, case, k), abs=one + 1e-9)
+    assert prdc(real, fake, k) == pytest.approx(expected(data, case, k), abs=1e-12)
+    np.testing.assert_allclose(leave_one_out(real, k), data[f"{case}/k{k}/radii2_real"], rtol=1e-12)
+    found = realism(real, fake, k, share=1.0)
+    np.testing.assert_allclose(np.square(found), data[f"{case}/k{k}/realism_sq"], rtol=1e-9)
+
+
+def test_realism_prunes_wide_balls(golden):
+    """The paper's score leaves out the half of the balls that are widest; it is at most that of all."""
+    data = golden("prdc")
+    real, fake = np.float64(data["main/real"]), np.float64(data["main/fake"])
+    radii = data["main/k3/radii2_real"]
+    distances = np.square(fake[:, None] - real).sum(-1) + 1e-5
+    expected = np.sqrt((np.where(radii <= np.median(radii), radii, 0) / distances).max(1))
+    np.testing.assert_allclose(realism(real, fake, 3), expected, rtol=1e-9)
+    with pytest.raises(ValueError, match="positive radius"):
+        realism(np.ones((9, 2)), fake[:, :2])
+
+
+def test_candidates_that_are_too_few_are_found_out(monkeypatch):
+    """Thirty points closer together than float32 products resolve, at a distance from the others: the nearest of them
+    is not among the candidates at first, nor is that of a set that is one point many times."""
+    monkeypatch.setattr(blocks, "BLOCK", 32)
+    rng = np.random.default_rng(0)
+    shell = rng.normal(size=(40, 6))
+    shell *= (1 + 1e-7 * rng.permutation(40)[:, None]) / np.linalg.norm(shell, axis=1, keepdims=True)
+    points, query = np.concatenate([shell, 5 + rng.normal(size=(30, 6))]), np.zeros((1, 6))
+    exact = np.square(points).sum(1)
+    squared, index = nearest(query, points, 3)
+    np.testing.assert_array_equal(index[0], np.argsort(exact)[:3])
+    np.testing.assert_allclose(squared[0], np.sort(exact)[:3], rtol=1e-12)
+    same = np.concatenate([np.ones((50, 6)), shell])
+    squared, index = nearest_others(same, 2)
+    np.testing.assert_array_equal(squared[:50], 0)
+    np.testing.assert_array_equal(index[:3], [[1, 2], [0, 2], [0, 1]])
+
+
+def test_halves_of_the_symmetric_table_make_the_whole(monkeypatch):
+    """What a block sees from the other side must be of the other points, once each, and never of the point itself."""
+    points = np.random.default_rng(0).normal(size=(131, 5)).astype("f4")
+    full = np.square(points[:, None].astype(np.float64) - points).sum(-1)
+    np.fill_diagonal(full, np.inf)
+    monkeypatch.setattr(blocks, "BLOCK", 40)
+    squared, index = nearest_others(points, 3)
+    np.testing.assert_array_equal(index, np.argsort(full, 1)[:, :3])
+    np.testing.assert_allclose(squared, np.sort(full, 1)[:, :3], rtol=1e-12)
 
 
 def test_small_distances_far_from_the_origin_survive():

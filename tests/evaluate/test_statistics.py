@@ -12,10 +12,12 @@ X, Y = (np.random.default_rng(seed).normal(size=(60, 5)) * np.arange(1, 6) + see
 def test_a_round_trip_keeps_every_digit_and_the_number_of_images(tmp_path):
     """Without n a covariance of few images is taken for one of full rank."""
     for x in (X, X[:4]):
-        write(tmp_path / "stats.npz", moments(x), "pixels")
+        write(tmp_path / "stats.npz", {"features": moments(x), "spatial": moments(2 * x)}, "pixels")
         found = read(tmp_path / "stats.npz", "pixels")
         assert found.n == len(x)
         assert frechet(found, moments(Y)) == pytest.approx(frechet(moments(x), moments(Y)), rel=1e-12)
+        spatial = read(tmp_path / "stats.npz", "pixels", "spatial")
+        assert frechet(spatial, moments(Y)) == pytest.approx(frechet(moments(2 * x), moments(Y)), rel=1e-12)
 
 
 def test_files_of_others(tmp_path):
@@ -25,7 +27,7 @@ def test_files_of_others(tmp_path):
     np.savez(tmp_path / "b.npz", pool_3=X.astype(np.float32))
     assert frechet(read(tmp_path / "a.npz", "any"), moments(Y)) == pytest.approx(expected, rel=1e-12)
     assert frechet(read(tmp_path / "b.npz", "any"), moments(Y)) == pytest.approx(expected, rel=1e-6)
-    write(tmp_path / "c.npz", moments(X), "pixels")
+    write(tmp_path / "c.npz", {"features": moments(X)}, "pixels")
     with np.load(tmp_path / "c.npz", allow_pickle=False) as file:
         np.testing.assert_allclose(file["sigma"], np.cov(X, rowvar=False), rtol=1e-12)
         np.testing.assert_allclose(file["mu"], X.mean(0), rtol=1e-12)
@@ -34,9 +36,11 @@ def test_files_of_others(tmp_path):
 def test_other_files_are_refused(tmp_path):
     """Statistics of other features, or of none, must not become a number."""
     path = tmp_path / "stats.npz"
-    write(path, moments(X), "pixels")
+    write(path, {"features": moments(X)}, "pixels")
     with pytest.raises(ValueError, match="are of pixels, but these are Inception"):
         read(path, "Inception")
+    with pytest.raises(ValueError, match="mu_s and sigma_s in"):
+        read(path, "pixels", "spatial")
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ValueError, match="cannot be read"):
         read(path, "pixels")

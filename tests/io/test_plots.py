@@ -3,6 +3,7 @@
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.path import Path
 
 from jaxgen.io import plots
 
@@ -41,6 +42,24 @@ def test_histogram_shares_add_up_to_one_for_sets_of_any_size():
     assert len(heights) == 2
     for outline in heights:
         assert outline[1:-1:2].sum() == pytest.approx(1)
+
+
+def test_ellipses_hold_95_percent_of_the_points_of_their_set():
+    """A wrong radius or axis, and two sets look closer or farther than they are."""
+    rng = np.random.default_rng(0)
+    sets = {"a": rng.multivariate_normal([1, 2], [[4, 1.5], [1.5, 1]], 20_000), "b": rng.normal(size=(500, 2))}
+    lines = plots.scatter(sets, "x", "y").axes[0].get_lines()
+    np.testing.assert_array_equal(lines[0].get_xydata(), sets["a"])
+    inside = Path(lines[1].get_xydata()).contains_points(sets["a"])
+    assert inside.mean() == pytest.approx(0.95, abs=0.005)
+    assert lines[1].get_color() == lines[0].get_color() != lines[3].get_color()
+
+
+def test_bars_over_steps_are_one_error_each_way():
+    """Half of it, or on another step."""
+    axes = plots.over_steps([10, 20], [3.0, 2.0], [0.5, 0.0], "FID").axes[0]
+    [bars] = [c for c in axes.collections if hasattr(c, "get_segments")]
+    np.testing.assert_allclose(bars.get_segments(), [[[10, 2.5], [10, 3.5]], [[20, 2], [20, 2]]])
 
 
 def test_charts_leave_matplotlib_as_they_found_it():

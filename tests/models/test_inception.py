@@ -1,14 +1,17 @@
 """If these fail, an FID is of other features than those of the published figures."""
 
+import hashed
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from hashed import inception
 
-from jaxgen.evaluate.resize import tf1_bilinear
-from jaxgen.models.inception import SIDE, InceptionV3, parameters
+from jaxgen.evaluate.extractors.inception import RULES
+from jaxgen.models.recognition import torchvision_inception
+from jaxgen.models.recognition.inception import SIDE, InceptionV3, variables
+from jaxgen.models.recognition.inception_names import CONVOLUTIONS
 
-GOLDEN = {
+DEPTHS = {
     "pool64": "64_f64",
     "pool192": "192_f64",
     "pool768": "768_f64",
@@ -16,40 +19,72 @@ GOLDEN = {
     "spatial": "sfid_spatial_2023",
     "logits": "logits_unbiased_f64",
 }
+INPUTS = {  # images, rule -> what the reference's features are called
+    ("s32", "tf1"): "2048_f64",
+    ("s75x100", "tf1"): "2048_f64",
+    ("s32", "clean"): "2048_cleanfid_preproc",
+    ("s400x320", "clean"): "2048_cleanfid_preproc",
+    ("s32", "pytorch_fid"): "2048_pytorchfid_preproc",
+    ("s400x320", "torchmetrics"): "2048_torchmetrics_antialias",
+}
 
 
 @pytest.fixture(scope="module")
 def state():
-    return inception()
+    return hashed.inception()
 
 
-@pytest.mark.parametrize("images", ["s32", "s75x100"])
-def test_every_depth_matches_the_reference(golden, state, images):
-    """Each quirk shows here: pools that count the border, a mean in the last block, another epsilon, a bias."""
-    data = golden("inception_v3")
+def test_every_depth_and_every_input_rule_match_the_reference(golden, state):
+    """Each quirk shows here: pools that count the border, a mean in the last block, another epsilon, a bias; and of the
+    rules: half a pixel, antialiasing, the 127.5 that is 128 elsewhere."""
+    data = golden("metrics/inception_v3")
 
-    @jax.jit
-    def run(params, x):
-        return InceptionV3().apply(params, (tf1_bilinear(x, SIDE, SIDE) - 128) / 128)
+    def seen(images: str, rule: str) -> jax.Array:
+        resized, centre = RULES[rule]
+        return (resized(jnp.asarray(data[f"{images}/images"][:1], jnp.float32), SIDE, SIDE) - centre) / centre
 
-    found = run(parameters(state), data[f"{images}/images"].astype(np.float32))
-    for name, key in GOLDEN.items():
-        expected = data[f"{images}/{key}"]
-        np.testing.assert_allclose(
-            getattr(found, name), expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name
-        )
+    found = jax.jit(InceptionV3().apply)(variables(state), jnp.concatenate([seen(*case) for case in INPUTS]))
+    for i, ((images, rule), features) in enumerate(INPUTS.items()):
+        compared = DEPTHS if rule == "tf1" else {"pool2048": features}
+        for name, key in compared.items():
+            expected = data[f"{images}/{key}"][0]
+            bound = 1e-5 * np.abs(expected).max()
+            message = f"{images} {rule} {name}"
+            np.testing.assert_allclose(getattr(found, name)[i], expected, rtol=0, atol=bound, err_msg=message)
+
+
+def test_torchvisions_network_matches_torchvision(golden, state):
+    """Its pools count the border, and its last layer has a bias: half of it would be FID's under another name."""
+    fc = {name: hashed.tensor(name, shape) for name, shape in (("fc.weight", (1000, 2048)), ("fc.bias", (1000,)))}
+    head = {"AuxLogits.conv0.conv.weight": np.zeros((128, 768, 1, 1), np.float32)}
+    x = (np.float32(hashed.image("golden/s299/0", SIDE, SIDE))[None] - 127.5) / 127.5
+    network = torchvision_inception.NETWORK
+    found = jax.jit(network.apply)(torchvision_inception.variables(state | fc | head), x).logits
+    expected = golden("metrics/torchvision_inception")["logits"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_the_archive_of_stylegan_is_the_same_network(state):
+    """Its names are those of the TensorFlow graph, without scales: a branch taken for another keeps its shape. Neither
+    file has counters of batches."""
+    leaves = {"conv.weight": "weight", "bn.bias": "beta", "bn.running_mean": "mean", "bn.running_var": "var"}
+    archive = {f"output.{leaf}": state[f"fc.{leaf}"] for leaf in ("weight", "bias")}
+    plain = {"fc.weight": state["fc.weight"]}
+    for theirs, ours in CONVOLUTIONS.items():
+        archive |= {f"layers.{theirs}.{leaf}": state[f"{ours}.{name}"] for name, leaf in leaves.items()}
+        plain |= {f"{ours}.{name}": state[f"{ours}.{name}"] for name in leaves}
+        plain[f"{ours}.bn.weight"] = np.ones_like(state[f"{ours}.bn.bias"])
+    assert archive["layers.mixed_8.tower_1.conv_3.weight"] is state["Mixed_7a.branch7x7x3_4.conv.weight"]
+    assert archive["layers.mixed_10.tower_1_mixed_conv_1.weight"] is state["Mixed_7c.branch3x3dbl_3b.conv.weight"]
+    for a, b in zip(jax.tree.leaves(variables(archive)), jax.tree.leaves(variables(plain)), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_other_networks_are_refused(state):
     """torchvision's Inception has 1000 classes and a second head: its features would make a plausible wrong FID."""
-    with pytest.raises(ValueError, match=r"fc.weight has shape \(1000, 2048\), not \(1008, 2048\)"):
-        parameters(state | {"fc.weight": np.zeros((1000, 2048), np.float32)})
-    with pytest.raises(ValueError, match="it has no AuxLogits.conv0.conv.weight"):
-        parameters(state | {"AuxLogits.conv0.conv.weight": np.zeros((128, 768, 1, 1), np.float32)})
+    with pytest.raises(ValueError, match=r"has shape \(1000, 2048\), not \(1008, 2048\): take pt_inception-2015-12-05"):
+        variables(state | {"fc.weight": np.zeros((1000, 2048), np.float32)})
+    with pytest.raises(ValueError, match="it has no AuxLogits.conv0.conv.weight: take pt_inception-2015-12-05"):
+        variables(state | {"AuxLogits.conv0.conv.weight": np.zeros((128, 768, 1, 1), np.float32)})
     with pytest.raises(ValueError, match="Mixed_7c.branch_pool.bn.running_var is missing"):
-        parameters({name: array for name, array in state.items() if name != "Mixed_7c.branch_pool.bn.running_var"})
-
-
-def test_files_without_batch_counters_are_read(state):
-    """The published file is older than these counters."""
-    parameters({name: array for name, array in state.items() if not name.endswith("num_batches_tracked")})
+        variables({name: array for name, array in state.items() if name != "Mixed_7c.branch_pool.bn.running_var"})

@@ -1,8 +1,9 @@
 """A pickle read as data.
 
 A pickle is a program for a stack machine that may call any function by its name. The machine here knows only the
-instructions that make numbers, text, bytes, lists, tuples and dicts. A name stands for what the caller's table has
-under it, never for anything that is imported, and whatever else the program asks for is refused.
+instructions that make numbers, text, bytes, lists, tuples, dicts and plain objects, which are no more than their
+attributes. A name stands for what the caller's table has under it, never for anything that is imported, and whatever
+else the program asks for is refused.
 """
 
 import pickletools
@@ -34,6 +35,13 @@ class Named(NamedTuple):
     meaning: Any
 
 
+class Object:
+    """An object of a class that is not known here: its attributes."""
+
+    def __init__(self) -> None:
+        self.attributes: dict[Any, Any] = {}
+
+
 def unpickle(
     stream: Stream, names: Mapping[str, Any] | None = None, persistent: Callable[[Any], Any] | None = None
 ) -> Any:
@@ -41,7 +49,7 @@ def unpickle(
 
     names: {"module name": what that name stands for}; functions among them may be called by the pickle, so they must
     take any arguments, raise ValueError for bad ones, and copy of them no more than the entries of lists, which are
-    counted. persistent: id -> what stands outside the pickle.
+    counted; `Object` is a class whose objects may be made. persistent: id -> what stands outside the pickle.
     Memory is in proportion to the bytes read. Raises ValueError for a damaged pickle and for one that needs more.
     """
     stack: list[Any] = []
@@ -100,9 +108,15 @@ def unpickle(
                     if handed > done:
                         raise Refusal("it copies its lists again and again")
                     stack[-2:] = [call(function, arguments)]
+                case "NEWOBJ":
+                    kind, arguments = take(stack, 2)
+                    stack[-2:] = [new(kind, arguments)]
                 case "BUILD":
-                    stack.pop()
-                    only(dict, stack[-1])  # attributes of a dict, such as the version of a state_dict, hold no weights
+                    state = stack.pop()
+                    if isinstance(stack[-1], Object):
+                        stack[-1].attributes = only(dict, state)
+                    else:
+                        only(dict, stack[-1])  # attributes of a dict, as the version of a state_dict, hold no weights
                 case "BINPERSID" if persistent is not None:
                     stack.append(persistent(stack.pop()))
                 case name:
@@ -120,17 +134,25 @@ class Refusal(ValueError):
 
 def meaning(name: str, names: Mapping[str, Any]) -> Named:
     """What `name` stands for."""
-    if name not in names:
+    try:
+        return Named(name, names[name])
+    except KeyError:
         shown = name.replace(" ", ".", 1)[:80]
-        raise Refusal(f"it names {shown!r}, which no file of arrays needs; nothing in it was run")
-    return Named(name, names[name])
+        raise Refusal(f"it names {shown!r}, which no file of arrays needs; nothing in it was run") from None
 
 
 def call(function: Any, arguments: tuple[Any, ...]) -> Any:
     """function(*arguments) for a function of the table."""
-    if not isinstance(function, Named) or not callable(function.meaning):
+    if not isinstance(function, Named) or function.meaning is Object or not callable(function.meaning):
         raise Refusal("it calls something that is no function")
     return function.meaning(*arguments)
+
+
+def new(kind: Any, arguments: Any) -> Object:
+    """An object without attributes, of a class of the table."""
+    if not isinstance(kind, Named) or kind.meaning is not Object or arguments != ():
+        raise Refusal("it makes an object of something that is no class of its own")
+    return Object()
 
 
 def take(stack: list[Any], count: int) -> list[Any]:

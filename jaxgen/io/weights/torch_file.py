@@ -1,8 +1,9 @@
 """Files of torch.save as nested dicts, lists and tuples of numpy arrays, without torch.
 
-zip      NAME/data.pkl, a pickle whose tensors are views of storages; NAME/data/KEY, their bytes; NAME/byteorder
-legacy   magic number, protocol, machine (three pickles); the pickle; the keys of the storages (a pickle); for each key
-         in turn the number of its elements (int64) and their bytes
+zip          NAME/data.pkl, a pickle whose tensors are views of storages; NAME/data/KEY, their bytes; NAME/byteorder
+TorchScript  the same, whose pickle is a tree of modules, beside a program in NAME/code, which is not even read
+legacy       magic number, protocol, machine (three pickles); the pickle; the keys of the storages (a pickle); for each
+             key in turn the number of its elements (int64) and their bytes
 
 Everything a file declares is checked against the bytes it has before memory is set aside.
 """
@@ -19,7 +20,8 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from jaxgen.io.weights.pickles import Named, Refusal, only, store, unpickle
+from jaxgen.io.weights.flat import flat
+from jaxgen.io.weights.pickles import Named, Object, Refusal, only, store, unpickle
 
 ZIP = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of the magic number
@@ -49,7 +51,8 @@ def is_torch(path: Path) -> bool:
 
 
 def read_torch(path: Path) -> Any:
-    """What torch.save put into the file: tensors as numpy arrays that must not be written to, OrderedDicts as dicts.
+    """What torch.save put into the file: tensors as numpy arrays that must not be written to, OrderedDicts as dicts. Of
+    a TorchScript archive, the state dict: parameters and buffers by their names.
 
     Only files of plain containers, numbers, text, tensors and parameters are read; nothing from the file is run.
     Raises ValueError for any other file and for a damaged one, OSError where the file system does.
@@ -79,8 +82,8 @@ def read_zip(file: BinaryIO, size: int) -> Any:
         entries = {entry.filename: entry for entry in archive.infolist()}
         if len(entries) != len(archive.infolist()):
             raise Refusal("it has two entries of one name")
-        if any("/code/" in name for name in entries):
-            raise Refusal("it is a TorchScript program")
+        script = any("/code/" in name for name in entries)
+        entries = {name: entry for name, entry in entries.items() if "/code/" not in name}
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
             raise Refusal("its entries are compressed, which torch.save never does")
         if sum(entry.file_size for entry in entries.values()) > size:
@@ -100,7 +103,22 @@ def read_zip(file: BinaryIO, size: int) -> Any:
                 storages[key] = decoded(data, dtype, order == b"little")
             return shared(storages[key], dtype, count)
 
-        return unpickle(io.BytesIO(archive.read(f"{roots[0]}data.pkl")), NAMES, storage)
+        names = ScriptNames(NAMES) if script else NAMES
+        content = unpickle(io.BytesIO(archive.read(f"{roots[0]}data.pkl")), names, storage)
+        if not script:
+            return content
+        if not isinstance(content, Object):
+            raise Refusal("it is a TorchScript program without modules")
+        return flat(content)
+
+
+class ScriptNames(dict[str, Any]):
+    """The names of torch's own functions, and all others in a TorchScript archive, which are its classes."""
+
+    def __missing__(self, name: str) -> Any:
+        if name.startswith("__torch__"):
+            return Object
+        raise KeyError(name)
 
 
 def read_legacy(file: mmap.mmap) -> Any:
@@ -179,7 +197,7 @@ def ordered(pairs: Any = None, *_: Any) -> dict[Any, Any]:
 
 
 def first(value: Any = None, *_: Any) -> Any:
-    """The tensor of a parameter, the name of a device."""
+    """The tensor of a parameter, the name of a device, a list of TorchScript without its type."""
     return value
 
 
@@ -197,5 +215,7 @@ NAMES: dict[str, np.dtype | Callable[..., Any]] = {
     "torch._utils _rebuild_parameter": first,
     "torch Size": size,
     "torch device": first,
+    **{f"torch.jit._pickle build_{kind}list": first for kind in ("int", "double", "bool", "tensor")},
+    "torch.jit._pickle restore_type_tag": first,
     **{f"torch {name}Storage": np.dtype(kind) for name, kind in STORAGES.items()},
 }

@@ -5,10 +5,10 @@
 The TensorFlow graph differs from the network of Szegedy et al. 2016, "Rethinking the Inception Architecture for
 Computer Vision", figures 5 to 7, in that average pools leave the border out of their mean, the last block pools by
 maximum, and there are 1008 classes. For inference only: batch normalization is folded into the convolutions by
-`parameters`.
+`variables`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -19,6 +19,11 @@ from jax import Array
 from jax.lax import Precision
 
 from jaxgen.models.layers.conv import Conv
+from jaxgen.models.recognition.folded import Published
+from jaxgen.models.recognition.inception_names import is_archive, renamed
+
+FILE = "pt_inception-2015-12-05-6726825d.pth"
+Pool = Callable[[Array], Array]
 
 BATCH_NORM_EPSILON = 1e-3
 SIDE = 299
@@ -56,6 +61,11 @@ def mean_pool(x: Array) -> Array:
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 
+def bordered_mean_pool(x: Array) -> Array:
+    """Mean over the 3x3 neighbours, zero outside the image."""
+    return nn.avg_pool(x, (3, 3), padding="SAME")
+
+
 def max_pool(x: Array) -> Array:
     """Maximum over the 3x3 neighbours that are in the image."""
     return nn.max_pool(x, (3, 3), padding="SAME")
@@ -75,6 +85,7 @@ class BlockA(nn.Module):
     """35x35: 1x1, 5x5, twice 3x3 and pooled branches; 224 + `pooled` channels."""
 
     pooled: int
+    pool: Pool
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -83,7 +94,7 @@ class BlockA(nn.Module):
         three = convolve(x, "branch3x3dbl_1", 64)
         three = convolve(three, "branch3x3dbl_2", 96, (3, 3))
         three = convolve(three, "branch3x3dbl_3", 96, (3, 3))
-        pooled = convolve(mean_pool(x), "branch_pool", self.pooled)
+        pooled = convolve(self.pool(x), "branch_pool", self.pooled)
         return join(convolve(x, "branch1x1", 64), five, three, pooled)
 
 
@@ -102,6 +113,7 @@ class BlockC(nn.Module):
     """17x17: 7x7 convolutions as rows and columns, `inner` channels between them; 768 channels."""
 
     inner: int
+    pool: Pool
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -113,7 +125,7 @@ class BlockC(nn.Module):
         twice = convolve(twice, "branch7x7dbl_3", self.inner, (1, 7))
         twice = convolve(twice, "branch7x7dbl_4", self.inner, (7, 1))
         twice = convolve(twice, "branch7x7dbl_5", 192, (1, 7))
-        return join(convolve(x, "branch1x1", 192), seven, twice, convolve(mean_pool(x), "branch_pool", 192))
+        return join(convolve(x, "branch1x1", 192), seven, twice, convolve(self.pool(x), "branch_pool", 192))
 
 
 class BlockD(nn.Module):
@@ -131,9 +143,9 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """8x8: 3x3 convolutions as a row beside a column; 2048 channels. `largest` pools by maximum instead of mean."""
+    """8x8: 3x3 convolutions as a row beside a column; 2048 channels."""
 
-    largest: bool = False
+    pool: Pool
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -143,12 +155,20 @@ class BlockE(nn.Module):
         three = crossed(convolve(x, "branch3x3_1", 384), "branch3x3_2")
         twice = convolve(x, "branch3x3dbl_1", 448)
         twice = crossed(convolve(twice, "branch3x3dbl_2", 384, (3, 3)), "branch3x3dbl_3")
-        pooled = convolve(max_pool(x) if self.largest else mean_pool(x), "branch_pool", 192)
+        pooled = convolve(self.pool(x), "branch_pool", 192)
         return join(convolve(x, "branch1x1", 320), three, twice, pooled)
 
 
 class InceptionV3(nn.Module):
-    """x [B, 299, 299, 3] = (pixel - 128) / 128 -> Activations, float32 at the highest matmul precision."""
+    """x [B, 299, 299, 3] = (pixel - 128) / 128 -> Activations, float32 at the highest matmul precision.
+
+    The defaults are those of the graph: `pool` is that inside the blocks, `last` that of block 7c.
+    """
+
+    pool: Pool = mean_pool
+    last: Pool = max_pool
+    classes: int = 1008
+    bias: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Activations:
@@ -162,57 +182,51 @@ class InceptionV3(nn.Module):
         x = convolve(x, "Conv2d_3b_1x1", 80)
         x = halve(convolve_inside(x, "Conv2d_4a_3x3", 192))
         pool192 = pixel_mean(x)
-        x = BlockA(32, name="Mixed_5b")(x)
-        x = BlockA(64, name="Mixed_5c")(x)
-        x = BlockA(64, name="Mixed_5d")(x)
+        x = BlockA(32, self.pool, name="Mixed_5b")(x)
+        x = BlockA(64, self.pool, name="Mixed_5c")(x)
+        x = BlockA(64, self.pool, name="Mixed_5d")(x)
         x = BlockB(name="Mixed_6a")(x)
-        x = BlockC(128, name="Mixed_6b")(x)
-        x = BlockC(160, name="Mixed_6c")(x)
-        x = BlockC(160, name="Mixed_6d")(x)
+        x = BlockC(128, self.pool, name="Mixed_6b")(x)
+        x = BlockC(160, self.pool, name="Mixed_6c")(x)
+        x = BlockC(160, self.pool, name="Mixed_6d")(x)
         spatial = x[..., :7].reshape(len(x), -1)
-        x = BlockC(192, name="Mixed_6e")(x)
+        x = BlockC(192, self.pool, name="Mixed_6e")(x)
         pool768 = pixel_mean(x)
         x = BlockD(name="Mixed_7a")(x)
-        x = BlockE(name="Mixed_7b")(x)
-        x = BlockE(largest=True, name="Mixed_7c")(x)
+        x = BlockE(self.pool, name="Mixed_7b")(x)
+        x = BlockE(self.last, name="Mixed_7c")(x)
         pool2048 = pixel_mean(x)
-        logits = nn.Dense(1008, use_bias=False, precision=Precision.HIGHEST, name="fc")(pool2048)
+        logits = nn.Dense(self.classes, self.bias, precision=Precision.HIGHEST, name="fc")(pool2048)
         return Activations(pool64, pool192, pool768, pool2048, spatial, logits)
 
 
-def parameters(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The parameters of `InceptionV3` out of its published PyTorch state dict, {"Mixed_5b.branch1x1.conv.weight": ...}.
+def variables(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The variables of `InceptionV3` out of its published state dict: that of pytorch-fid and torch-fidelity,
+    {"Mixed_5b.branch1x1.conv.weight": ...}, or that of the archive of StyleGAN2-ADA and clean-fid.
 
-        w' = w g,  b' = b - mean g,  g = scale / sqrt(var + 1e-3)
-
-    folds each batch normalization into its convolution, in float64. The bias of the last layer is left out. Raises
-    ValueError where an array is missing, of another shape or not of this network.
+    Batch normalization is folded into the convolutions; the bias of the last layer is left out. Raises ValueError where
+    an array is missing, of another shape or not of this network.
     """
-    used = {"fc.bias"} | {name for name in state if str(name).endswith(".num_batches_tracked")}
+    published = Published(renamed(state) if is_archive(state) else state, "FID's Inception network", FILE)
+    published.used.add("fc.bias")
+    return folded(InceptionV3(), published)
 
-    def take(name: str, *shape: int) -> np.ndarray:
-        if name not in state or np.shape(state[name]) != shape:
-            found = f"has shape {np.shape(state[name])}, not {shape}" if name in state else "is missing"
-            raise ValueError(f"expected the weights of FID's Inception network, but {name} {found}: take its file.")
-        used.add(name)
-        return np.asarray(state[name], np.float64)
 
-    def folded(name: str, *kernel: int) -> dict[str, np.ndarray]:
-        *window, inputs, features = kernel
-        leaves = ("weight", "bias", "running_mean", "running_var")
-        scale, bias, mean, variance = (take(f"{name}.bn.{leaf}", features) for leaf in leaves)
-        gain = scale / np.sqrt(variance + BATCH_NORM_EPSILON)
-        weight = take(f"{name}.conv.weight", features, inputs, *window).transpose(2, 3, 1, 0)
-        return {"kernel": (weight * gain).astype(np.float32), "bias": (bias - mean * gain).astype(np.float32)}
+def folded(network: InceptionV3, published: Published) -> dict[str, Any]:
+    """The variables of `network`, with batch normalization folded into the convolutions."""
 
     def arrays(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
         if "kernel" not in part:
             return {key: arrays(f"{name}.{key}".lstrip("."), below) for key, below in part.items()}
         shape = part["kernel"].shape
-        return folded(name, *shape) if "bias" in part else {"kernel": np.float32(take("fc.weight", *shape[::-1]).T)}
+        if name != "fc":
+            return published.folded(f"{name}.conv", f"{name}.bn", shape, BATCH_NORM_EPSILON)
+        last = {"kernel": published.kernel("fc.weight", *shape)}
+        if network.bias:
+            last["bias"] = published.take("fc.bias", shape[-1])
+        return {leaf: array.astype(np.float32) for leaf, array in last.items()}
 
     image = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
-    params = arrays("", jax.eval_shape(InceptionV3().init, jax.random.key(0), image)["params"])
-    if other := sorted(map(str, state.keys() - used)):
-        raise ValueError(f"expected the weights of FID's Inception network, but it has no {other[0]}: take its file.")
+    params = arrays("", jax.eval_shape(network.init, jax.random.key(0), image)["params"])
+    published.finish()
     return {"params": params}

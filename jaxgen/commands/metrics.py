@@ -1,0 +1,189 @@
+"""What --metrics may name: METRIC@NETWORK or METRIC@NETWORK.LAYER, the names under which some are published, and
+comparisons of images in pairs."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxgen.configuration import unknown
+from jaxgen.evaluate import comparisons
+from jaxgen.evaluate.clips import PROTOCOLS, Protocol
+from jaxgen.evaluate.comparisons import Comparison
+from jaxgen.evaluate.extractors.inception import RULES
+from jaxgen.evaluate.features import BATCH, Extractor
+from jaxgen.evaluate.figures import METRICS, Metric
+from jaxgen.evaluate.result import Result
+
+PIXELS = "pixels"
+
+
+class Network(NamedTuple):
+    """A network that figures can be taken in.
+
+    label:   in the names of figures.
+    module:  of jaxgen.evaluate.extractors, and the `options` of its `open`.
+    weights: NETWORK of --weights NETWORK=PATH.
+    file:    what PATH is a file of; "" where `open` finds one by itself, or says what is missing.
+    clips:   how those are cut that it looks at, of a network for videos [n, T, H, W, C].
+    batch:   images at a time.
+    """
+
+    label: str
+    module: str
+    weights: str
+    options: Mapping[str, Any] = {}
+    file: str = ""
+    clips: Protocol | None = None
+    batch: int = BATCH
+
+
+NETWORKS = {
+    "inception": Network("Inception", "inception", "inception", {"rule": "tf1"}),
+    **{
+        f"inception_{rule}": Network(f"Inception-{rule}", "inception", "inception", {"rule": rule})
+        for rule in RULES
+        if rule != "tf1"
+    },
+    "torchvision_inception": Network(
+        "torchvision-Inception",
+        "torchvision_inception",
+        "torchvision_inception",
+        file="inception_v3_google-0cc3c7bd.pth",
+    ),
+    "i3d": Network("I3D", "i3d", "i3d", file="i3d_torchscript.pt", clips=Protocol(), batch=8),
+    **{
+        f"i3d_{name}": Network(f"I3D-{name}", "i3d", "i3d", file="i3d_torchscript.pt", clips=clips, batch=8)
+        for name, clips in PROTOCOLS.items()
+    },
+    "vgg": Network("VGG", "vgg", "vgg", file="torchvision's vgg16-397923af.pth"),
+    "lite0": Network("lite0", "lite0", "lite0"),
+    "dinov2": Network("DINOv2", "dinov2", "dinov2", file="dinov2_vitl14_pretrain.pth"),
+    "clip": Network("CLIP", "clip", "clip", file="OpenAI's ViT-L-14-336px.pt"),
+    "clip_cmmd": Network("CLIP-cmmd", "clip", "clip", {"rule": "cmmd"}, "OpenAI's ViT-L-14-336px.pt"),
+}
+
+ALIASES = {
+    "fd": "fd@pixels",
+    "prdc": "prdc@pixels",
+    "nn": "nn@pixels",
+    "fid": "fd@inception",
+    **{f"fid_{rule}": f"fd@inception_{rule}" for rule in RULES if rule != "tf1"},
+    "sfid": "fd@inception.spatial",
+    "fid_infinity": "fd_infinity@inception",
+    "kid": "kid@inception",
+    "is": "is@inception",
+    "mode_score": "mode_score@inception",
+    "am_score": "am_score@inception",
+    "ipr": "ipr@vgg",
+    "realism": "realism@vgg",
+    "fd_dinov2": "fd@dinov2",
+    "fd_lite0": "fd@lite0",
+    "cmmd": "mmd@clip_cmmd",
+    "vendi": "vendi@inception",
+    "fvd": "fd@i3d",
+    **{f"fvd_{name}": f"fd@i3d_{name}" for name in PROTOCOLS},
+}
+
+PUBLISHED = {  # names of figures that say their network
+    ("FD", "pixels"): "FDpix",
+    ("FD", "inception"): "FID",
+    **{("FD", f"inception_{rule}"): f"FID-{rule}" for rule in RULES if rule != "tf1"},
+    ("FD", "inception.spatial"): "sFID",
+    ("FD_infinity", "inception"): "FID_infinity",
+    ("FD", "i3d"): "FVD",
+    **{("FD", f"i3d_{name}"): f"FVD-{name}" for name in PROTOCOLS},
+    ("MMD", "clip_cmmd"): "CMMD",
+    ("improved_precision", "vgg"): "improved_precision",
+    ("improved_recall", "vgg"): "improved_recall",
+    **{(name, "inception"): name for name in ("KID", "KID_full", "IS", "IS_10", "mode_score", "AM_score")},
+}
+
+
+PAIRED = (
+    *comparisons.PIXELS,
+    *(f"lpips_{net}" for net in comparisons.TRUNKS),
+    *(f"stlpips_{net}" for net in comparisons.SHIFT_TOLERANT),
+)
+
+
+class Chosen(NamedTuple):
+    """A metric in a layer of a network."""
+
+    name: str
+    metric: Metric
+    network: str
+    layer: str
+
+    def needs(self, fields: Sequence[str]) -> set[str]:
+        """These fields of Seen as `jaxgen.evaluate.accumulate` names them."""
+        return {f"{field}.{self.layer}" for field in fields}
+
+    def named(self, result: Result, protocol: str) -> Result:
+        """A figure of this metric under its own name."""
+        where = self.network if self.layer == self.metric.layer else f"{self.network}.{self.layer}"
+        label = NETWORKS[self.network].label if self.network in NETWORKS else ""
+        full = "-".join(part for part in (result.name, label, where.partition(".")[2]) if part)
+        return result._replace(
+            name=PUBLISHED.get((result.name, where), full), protocol=protocol, layer=self.layer, dtype="float32"
+        )
+
+
+def parse(text: str) -> Chosen:
+    """The metric of one name. Raises ValueError for any other."""
+    found = re.fullmatch(r"(\w+)@(\w+)(?:\.(\w+))?", ALIASES.get(text, text))
+    if found is None:
+        raise unknown("metric", text, [*ALIASES, *PAIRED, *(f"{name}@NETWORK" for name in METRICS)])
+    name, network, layer = found.groups()
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    if network not in (PIXELS, *NETWORKS):
+        raise unknown("network", network, (PIXELS, *NETWORKS))
+    metric = METRICS[name]
+    if network == PIXELS and (layer or metric.layer) != "features":
+        raise ValueError(f"{text} needs the {layer or metric.layer} of a network, which raw pixels do not have.")
+    return Chosen(text, metric, network, layer or metric.layer)
+
+
+def open_network(name: str, weights: Mapping[str, Path]) -> Extractor:
+    """The network with its weights from these files. Raises ValueError where its file is missing or another one."""
+    network = NETWORKS[name]
+    path = weights.get(network.weights)
+    if path is None and network.file:
+        raise ValueError(
+            f"{name} needs the weights of its network: pass --weights {network.weights}=PATH of {network.file}."
+        )
+    opener: Callable[..., Extractor] = import_module(f"jaxgen.evaluate.extractors.{network.module}").open
+    found = opener(path, **network.options)
+    return found if network.clips is None else found._replace(name=f"{found.name}; {network.clips.name}")
+
+
+def open_comparison(name: str, weights: Mapping[str, Path]) -> Comparison:
+    """The comparison of pairs of images that PAIRED names. Raises ValueError where a file is missing or another one."""
+    kind, _, network = name.partition("_")
+    if name in comparisons.PIXELS:
+        return comparisons.PIXELS[name]
+    if kind == "stlpips":
+        return comparisons.open_stlpips(network, weights.get(name))
+    if not {name, network} <= {*weights}:
+        raise ValueError(
+            f"{name} needs two files: pass --weights {network}=PATH of torchvision's network and --weights {name}=PATH "
+            "of the linear layers of LPIPS 0.1."
+        )
+    return comparisons.open_lpips(network, weights[network], weights[name])
+
+
+def files(given: Sequence[str]) -> dict[str, Path]:
+    """Of NETWORK=PATH each: the file of each network."""
+    networks = {network.weights for network in NETWORKS.values()}
+    known = sorted({*networks, *comparisons.TRUNKS, *PAIRED} - {*comparisons.PIXELS})
+    found = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise ValueError(f"--weights must be NETWORK=PATH, got {text!r}.")
+        if name not in known:
+            raise unknown("network", name, known)
+        found[name] = Path(path)
+    return found

@@ -1,0 +1,186 @@
+"""Maximum mean discrepancies: KID and CMMD.
+
+    MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y)        (Gretton et al. 2012, eq. 3 and 5)
+
+does not change when k(u, v) is replaced by k(u, v) - k(u, c) - k(c, v) + k(c, c). With c the mean of all rows this is
+written so that nothing large cancels, and float32 products are enough.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxgen.evaluate.blocks import View, taken
+from jaxgen.evaluate.pairs import Block, centre_of, flat, placed, products, read, spread
+from jaxgen.parallel.mesh import make_mesh
+
+
+class Rows(NamedTuple):
+    """Of rows c + a: the squares |a|^2 and the products c . a."""
+
+    square: Array
+    along: Array
+
+
+Kernel = Callable[[Array, Rows, Rows, Array], Array]  # a . b, of a, of b (which broadcast), c -> k(u, v), centred
+
+
+class Estimate(NamedTuple):
+    """A figure and its standard error, by the jackknife over the rows of both sets (Arvesen 1969)."""
+
+    value: float
+    error: float
+
+
+class KID(NamedTuple):
+    """Mean and standard deviation (ddof 0) over the subsets."""
+
+    mean: float
+    std: float
+
+
+def cubic(dot: Array, a: Rows, b: Rows, centre: Array) -> Array:
+    """k(u, v) = (u . v / d + 1)^3, the kernel of KID (Binkowski et al. 2018, section 4)."""
+    d = centre.shape[0]
+    middle = jnp.square(centre).sum() / d + 1
+    gamma, alpha, beta = dot / d, a.along / d, b.along / d
+    q = middle + alpha + beta
+    return gamma * (3 * q * q + 3 * q * gamma + gamma * gamma) + 3 * alpha * beta * (middle + q)
+
+
+@cache
+def gaussian(sigma: float) -> Kernel:
+    """k(u, v) = exp(-|u - v|^2 / (2 sigma^2))."""
+
+    def kernel(dot: Array, a: Rows, b: Rows, centre: Array) -> Array:
+        of_a, of_b = (jnp.expm1(-rows.square / (2 * sigma**2)) for rows in (a, b))
+        return of_a * of_b + (1 + of_a) * (1 + of_b) * jnp.expm1(dot / sigma**2)
+
+    return kernel
+
+
+def kid(x: Any, y: Any, subsets: int = 100, size: int = 1000, seed: int = 2020) -> KID:
+    """The unbiased MMD^2 of `subsets` pairs of random subsets of features x [n, d] and y [m, d], with the cubic kernel.
+
+    The defaults are torch-fidelity's, and so are the subsets: NumPy's RandomState(seed) draws each one of x, then one
+    of y, without repeats. A negative value is no mistake. `kid_full` uses all pairs of rows and is less noisy.
+    """
+    if not 2 <= size <= min(len(x), len(y)):
+        raise ValueError(f"subsets of {size} need 2 and as many features in both sets, got {len(x)} and {len(y)}.")
+    state, centre = np.random.RandomState(seed), centre_of(x, y)
+    found = []
+    for _ in range(subsets):
+        of_x, of_y = (taken(rows, state.choice(len(rows), size, replace=False)) for rows in (x, y))
+        found.append(discrepancy(*table(of_x, of_y, cubic, centre)).unbiased)
+    return KID(float(np.mean(found)), float(np.std(found)))
+
+
+def kid_full(x: Any, y: Any) -> Estimate:
+    """The unbiased MMD^2 of all features with the cubic kernel: what the mean of `kid` tends to."""
+    found = table(x, y, cubic, centre_of(x, y))
+    return Estimate(discrepancy(*found).unbiased, jackknife(*found))
+
+
+def cmmd(x: Any, y: Any, sigma: float = 10.0) -> Estimate:
+    """1000 MMD^2 of unit rows with the Gaussian kernel of width `sigma`, biased: CMMD where the rows are CLIP's image
+    embeddings (Jayasumana et al. 2024, section 4; ViT-L/14 at 336 pixels)."""
+    one, other = (View(rows, unit) for rows in (x, y))
+    found = table(one, other, gaussian(sigma), centre_of(one, other))
+    return Estimate(1000 * discrepancy(*found).biased, 1000 * jackknife(*found))
+
+
+def unit(block: Any) -> np.ndarray:
+    """Rows of length 1, float64."""
+    rows = flat(block).astype(np.float64)
+    length = np.sqrt(np.square(rows).sum(1, keepdims=True))
+    if not (length > 0).all():
+        raise ValueError("embeddings must have a direction, got a row of zeros or NaN; look at the samples.")
+    return rows / length
+
+
+class Discrepancy(NamedTuple):
+    """MMD^2 without and with the pairs of a row and itself."""
+
+    unbiased: float
+    biased: float
+
+
+class Own(NamedTuple):
+    """For each row of a set [n]: the sum of k with the others, and k with itself."""
+
+    others: np.ndarray
+    itself: np.ndarray
+
+
+def discrepancy(x: Own, y: Own, across: np.ndarray, _: np.ndarray) -> Discrepancy:
+    n, m = len(x.others), len(y.others)
+    cross = 2 * across.sum() / (n * m)
+    unbiased = x.others.sum() / (n * (n - 1)) + y.others.sum() / (m * (m - 1)) - cross
+    biased = (x.others + x.itself).sum() / n**2 + (y.others + y.itself).sum() / m**2 - cross
+    return Discrepancy(float(unbiased), float(biased))
+
+
+def jackknife(x: Own, y: Own, from_x: np.ndarray, from_y: np.ndarray) -> float:
+    """sqrt((n - 1) / n sum_i (theta_i - mean)^2 + the same over y), theta_i the unbiased MMD^2 without row i: on the
+    large side where both sets have one distribution."""
+
+    def variance(own: np.ndarray, cross: np.ndarray, m: int) -> float:
+        n = len(own)
+        if n < 3:
+            raise ValueError(f"a standard error needs at least 3 features in a set, got {n}.")
+        without = (own.sum() - 2 * own) / ((n - 1) * (n - 2)) - 2 * (cross.sum() - cross) / ((n - 1) * m)
+        return (n - 1) / n * np.square(without - without.mean()).sum()
+
+    return float(np.sqrt(variance(x.others, from_x, len(from_y)) + variance(y.others, from_y, len(from_x))))
+
+
+def table(x: Any, y: Any, kernel: Kernel, centre: np.ndarray) -> tuple[Own, Own, np.ndarray, np.ndarray]:
+    """Sums of k over the rows of x, over those of y, and from each row of x to all of y and back. Of what is symmetric,
+    one half is computed."""
+    if min(len(x), len(y)) < 2:
+        raise ValueError(f"a discrepancy needs at least 2 features in each set, got {len(x)} and {len(y)}.")
+    mesh = make_mesh()
+    block, at = spread(partial_sums(kernel), mesh), placed(centre.astype(jax.dtypes.canonicalize_dtype(float)), mesh)
+
+    def own(rows: Any) -> Own:
+        others, itself = np.zeros(len(rows)), np.zeros(len(rows))
+        for i, (mine, _, a) in enumerate(read(rows, centre, mesh)):
+            for j, (yours, _, b) in enumerate(read(rows, centre, mesh, i), i):
+                along, down, diagonal = jax.device_get(block(a, b, at, i == j))
+                others[mine] += along[: mine.stop - mine.start]
+                if i == j:
+                    itself[mine] = diagonal[: mine.stop - mine.start]
+                else:
+                    others[yours] += down[: yours.stop - yours.start]
+        return Own(others, itself)
+
+    from_x, from_y = np.zeros(len(x)), np.zeros(len(y))
+    for mine, _, a in read(x, centre, mesh):
+        for yours, _, b in read(y, centre, mesh):
+            along, down, _ = jax.device_get(block(a, b, at, False))
+            from_x[mine] += along[: mine.stop - mine.start]
+            from_y[yours] += down[: yours.stop - yours.start]
+    return own(x), own(y), from_x, from_y
+
+
+@cache
+def partial_sums(kernel: Kernel) -> Callable[..., tuple[Array, Array, Array]]:
+    """(blocks a, b, c, whether they are one) -> sums of k over b [A] and over a [B], and k of each of a and itself [A],
+    which the sums leave out."""
+
+    def sums(a: Block, b: Block, centre: Array, one: Array) -> tuple[Array, Array, Array]:
+        of_a, of_b = (
+            Rows(jnp.square(block.x).sum(1), jnp.matmul(block.x, centre, precision=jax.lax.Precision.HIGHEST))
+            for block in (a, b)
+        )
+        column = jax.tree.map(lambda leaf: leaf[:, None], of_a)
+        counted = a.there[:, None] & b.there & ~(one & (a.number[:, None] == b.number))
+        k = jnp.where(counted, kernel(products(a, b), column, of_b, centre), 0)
+        return k.sum(1), k.sum(0), kernel(of_a.square, of_a, of_a, centre)
+
+    return sums

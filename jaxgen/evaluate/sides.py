@@ -1,0 +1,184 @@
+"""One of the two sets of images that an evaluation compares: a folder, an .npz file, or a split of a tfds data set.
+
+DIR[:SPLIT]      PNG, JPEG or WebP files, classes by sub-folder (see `jaxgen.data.folder`)
+FILE.npz         "arr_0" uint8 [n, H, W, C] or videos [n, T, H, W, C], and "arr_1" labels [n], as guided-diffusion
+                 writes samples, or "images", "labels" and their "levels", as jaxgen does; or statistics of features
+                 in their place (see `jaxgen.evaluate.statistics`)
+NAME[:SPLIT]     digits, emoji32 or any set of tfds; without a split "train"
+"""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgen import data
+from jaxgen.data.folder import bases_of, files, open_folder
+from jaxgen.data.images import read_image
+from jaxgen.data.records import Records, Source
+from jaxgen.evaluate.blocks import View
+from jaxgen.io import archive, images
+from jaxgen.io.progress import progress
+
+READERS = 8  # threads that decode image files
+NAMED = re.compile(r"(?P<name>.+?)(:(?P<split>[A-Za-z_]\w*(\[.*\])?))?")
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """n images, or statistics of them.
+
+    name:       how a reader calls it: "photos", "digits:train[:90%]".
+    rows:       uint8 [n, H, W, C] in 0 ... 255, len(rows) and slices rows[a:b]; none where there are statistics only.
+    labels:     int [n] classes, or None.
+    classes:    their names, () without.
+    files:      the name of each image, for people.
+    statistics: the file of statistics that stands for the images, or None.
+    levels:     how many values a pixel has: level k of them is round(255 k / (levels - 1)) in the rows.
+    key:        all that decides the rows, for what is kept of them on disk.
+    """
+
+    name: str
+    rows: Any
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    files: Sequence[str] = ()
+    statistics: Path | None = None
+    levels: int = 256
+    key: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def open_side(text: str, image_size: int | None = None, skip_bad: bool = False) -> Side:
+    """The images that `text` names, as said above. With `image_size` the central square of each image of a folder or a
+    data set is resampled to that many pixels a side. With `skip_bad` all files of a folder are read before, and damaged
+    ones are left out with a warning each.
+
+    Raises ValueError where there are none, or they cannot be read.
+    """
+    path = Path(text).expanduser()
+    if path.suffix == ".npz":
+        return of_file(path)
+    if path.is_dir():
+        return of_folder(path, "train", image_size, skip_bad)
+    found = NAMED.fullmatch(text)
+    if found is None:
+        raise ValueError(f"expected a folder, an .npz file or a tfds data set NAME:SPLIT, got {text!r}.")
+    name, split = found["name"], found["split"] or "train"
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return of_folder(path, split, image_size, skip_bad)
+    return of_source(data.load(name, split, image_size=image_size), f"{name}:{split}")
+
+
+def of_file(path: Path) -> Side:
+    """The images of an .npz file, or the statistics that it has in place of them."""
+    names = archive.names(path)
+    images_of = next((name for name in ("arr_0", "images") if name in names), None)
+    if images_of is None:
+        if {"mu", "sigma"} <= {*names} or "pool_3" in names:
+            return Side(path.name, (), statistics=path, key=stamp([path]))
+        raise ValueError(
+            f"expected arr_0 or images, or statistics mu and sigma, in {path}, got {', '.join(names) or 'nothing'}."
+        )
+    rows = archive.Member(path, images_of)
+    if rows.dtype != np.uint8 or len(rows.shape) not in (4, 5) or rows.shape[-1] not in (1, 3) or 0 in rows.shape:
+        raise ValueError(
+            f"images must be uint8 [n, H, W, 1 or 3] in 0 ... 255, got {rows.dtype} {rows.shape} as {images_of} in "
+            f"{path}: scale, round and convert them."
+        )
+    beside = {"arr_0": "arr_1", "images": "labels"}[images_of]
+    labels = archive.Member(path, beside)[:] if beside in names else None
+    if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iu"):
+        raise ValueError(
+            f"expected {len(rows)} whole numbers as {beside} in {path}, got {labels.dtype} {labels.shape}."
+        )
+    levels = int(archive.Member(path, "levels")[:][0]) if "levels" in names else 256
+    statistics = path if {"mu", "sigma"} <= {*names} else None
+    return Side(
+        path.name, scaled(rows, levels), labels, statistics=statistics, levels=levels, key=f"{levels} {stamp([path])}"
+    )
+
+
+def of_folder(folder: Path, split: str, image_size: int | None, skip_bad: bool) -> Side:
+    """The images of a folder."""
+    paths = files(folder, split)
+    bad = damaged(paths) if skip_bad else ()
+    source = open_folder(folder, split, image_size, without=bad)
+    paths = [path for path in paths if path not in bad]
+    base = bases_of(folder)[split.partition("[")[0]]
+    shown = [path.relative_to(base).as_posix() for path in paths]
+    classes = source.spec.class_names
+    labels = np.array([classes.index(path.partition("/")[0]) for path in shown], np.int32) if classes else None
+    name = folder.name if split == "train" else f"{folder.name}:{split}"
+    return Side(name, Files(source.records), labels, classes, shown, key=f"{image_size} {stamp(paths)}")
+
+
+def of_source(source: Source, name: str) -> Side:
+    """The images of a data set. Labels are known of one that fits in memory: others are not read through for them."""
+    records, spec = source
+    rows = View(records, lambda batch: batch["x"])
+    labels = records.arrays.get("label") if records.in_memory else None
+    first = hashlib.sha256(np.ascontiguousarray(rows[:16]).tobytes()).hexdigest()
+    key = f"{name} {len(records)} {spec.shape} {first}"
+    return Side(name, scaled(rows, spec.levels), labels, spec.class_names, levels=spec.levels, key=key)
+
+
+def scaled(rows: Any, levels: int) -> Any:
+    """Rows of levels 0 ... levels - 1 as they are shown, in 0 ... 255."""
+    return rows if levels == 256 else View(rows, lambda x: images.to_uint8(x, 0, levels - 1))
+
+
+class Files:
+    """The images of a folder, decoded by several threads."""
+
+    def __init__(self, records: Records):
+        self.records = records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        if self.records.in_memory:
+            return self.records[rows]["x"]
+        indices = np.arange(len(self))[rows]
+        with ThreadPoolExecutor(READERS) as pool:
+            parts = pool.map(self.records.read, np.array_split(indices, min(READERS, max(1, len(indices)))))
+        return np.concatenate([part["x"] for part in parts])
+
+
+def damaged(paths: Sequence[Path]) -> Collection[Path]:
+    """The files that hold no whole image, each told in a warning."""
+
+    def fault(path: Path) -> str | None:
+        try:
+            read_image(path, grey=False)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    bad = set()
+    with ThreadPoolExecutor(READERS) as pool, progress(len(paths), unit="file") as show:
+        for i, (path, reason) in enumerate(zip(paths, pool.map(fault, paths), strict=True)):
+            if reason is not None:
+                warnings.warn(f"left out: {reason}.", stacklevel=2)
+                bad.add(path)
+            show.update(i + 1)
+    return bad
+
+
+def stamp(paths: Sequence[Path]) -> str:
+    """A digest of where the files are, their sizes and when they were last written."""
+    found = hashlib.sha256()
+    for path in paths:
+        state = path.stat()
+        found.update(f"{path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    return found.hexdigest()

@@ -1,0 +1,1 @@
+"""Networks that recognise what is in an image: sources of features."""

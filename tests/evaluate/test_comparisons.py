@@ -1,0 +1,65 @@
+"""If these fail, the report's figures of pairs are not those of the pairs."""
+
+import hashed
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from jaxgen.evaluate.comparisons import PIXELS, open_lpips, open_stlpips, paired
+from jaxgen.evaluate.paired import mse, psnr, ssim
+
+
+@pytest.fixture(scope="module")
+def sides():
+    real = np.stack([hashed.image(f"real{i}", 32, 32) for i in range(21)])
+    noise = (8 * hashed.uniform("noise", real.size).reshape(real.shape)).astype(np.uint8)
+    return real, np.maximum(real, 8) - noise
+
+
+def test_figures_are_means_over_all_pairs_with_their_errors(sides):
+    """Breaks if a copy that fills the last batch counts, pairs are shifted, values are not of [0, 1], or the error is
+    that of one pair."""
+    real, fake = sides
+    seen: list[int] = []
+    figures = {
+        each.name: each for each in paired(real, fake, [PIXELS[name] for name in ("mse", "psnr", "ssim")], seen.append)
+    }
+    x, y = (jnp.asarray(side, jnp.float32) for side in sides)
+    for name, values in (("MSE", mse(x, y) / 255**2), ("PSNR", psnr(x, y, 255)), ("SSIM", ssim(x, y, 255))):
+        found = figures[name]
+        assert (found.value, found.n) == (pytest.approx(float(values.mean()), rel=1e-6), 21)
+        assert found.error == pytest.approx(float(np.std(values, ddof=1)) / 21**0.5, rel=1e-4)
+    assert figures["PSNR_batch"].value == pytest.approx(-10 * np.log10(figures["MSE"].value), rel=1e-6)
+    assert figures["PSNR_batch"].value < figures["PSNR"].value and seen[-1] == 21
+
+
+def test_equal_pairs_make_an_infinite_mean_that_says_why(sides):
+    """Breaks if the PSNR of a folder beside its copy is NaN, or has an error."""
+    real, _ = sides
+    (figure,) = paired(real[:3], real[:3], [PIXELS["psnr"]])
+    assert figure.value == np.inf and figure.error is None and "3 of the pairs are equal" in figure.definition
+
+
+def test_perceptual_figures_tell_their_weights(golden, tmp_path):
+    """Breaks if a figure of shift-tolerant weights is called LPIPS, if its checksum is missing, or if images are not
+    brought to [-1, 1]."""
+    path = tmp_path / "alex_shift_tolerant.safetensors"
+    save_file(hashed.shift_tolerant_alexnet(), path)
+    x, y = (np.stack([hashed.image(f"{side}{i}", 40, 40) for i in range(2)]) for side in "xy")
+    comparison = open_stlpips("alex", path)
+    (figure,) = paired(x, y, [comparison])
+    expected = golden("metrics/perceptual")["st_lpips"].mean()
+    assert figure.name == "ST-LPIPS-alex" and len(figure.weights) == 64
+    assert figure.value == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_not_one_to_one_is_refused(sides):
+    """Breaks if folders of different lengths are compared as far as they go."""
+    real, fake = sides
+    with pytest.raises(ValueError, match="one to one, got shapes"):
+        paired(real, fake[:20], [PIXELS["mse"]])
+    with pytest.raises(ValueError, match="at least 2 pairs"):
+        paired(real[:1], fake[:1], [PIXELS["mse"]])
+    with pytest.raises(ValueError, match="expected the network alex or vgg or squeeze, got 'vgg16'"):
+        open_lpips("vgg16", "a", "b")

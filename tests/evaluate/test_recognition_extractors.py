@@ -1,0 +1,47 @@
+"""If these fail, the networks of FID and FVD are opened from another file, or under another name, than they say."""
+
+import hashlib
+
+import hashed
+import jax
+import numpy as np
+import pytest
+import torch_files
+
+from jaxgen.evaluate.extractors import i3d, inception, torchvision_inception
+from jaxgen.models.recognition.inception import variables
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """The network of the FID in a file as it is published, with other numbers, and its state dict."""
+    state = {name: array for name, array in hashed.inception().items() if array.ndim}
+    return torch_files.saved(tmp_path_factory.mktemp("weights") / "inception.pth", state), state
+
+
+def test_a_published_file_is_opened_by_its_rule(weights):
+    """Figures agree only where network, rule and weights do, so that the name must tell all three; and sFID's layer and
+    the depths of pytorch-fid must be there beside the features."""
+    path, state = weights
+    network, clean = inception.open(path), inception.open(path, "clean")
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert network.name == f"Inception-v3 2015-12-05, input tf1, weights sha256 {checksum}, float32"
+    assert clean.name == network.name.replace("tf1", "clean")
+    jax.tree.map(np.testing.assert_array_equal, network.params, variables(state))
+    found = jax.eval_shape(network.fn, network.params, jax.ShapeDtypeStruct((2, 32, 32, 3), np.uint8))
+    widths = {"features": 2048, "logits": 1008, "spatial": 2023, "pool64": 64, "pool192": 192, "pool768": 768}
+    assert {name: layer.shape for name, layer in found.items()} == {name: (2, d) for name, d in widths.items()}
+
+
+def test_missing_and_wrong_files_end_in_one_sentence(weights):
+    """Another network under the name of FID would give a plausible number."""
+    with pytest.raises(ValueError, match="fetch https://.*pt_inception-2015-12-05-6726825d.pth and pass --weights"):
+        inception.open(None)
+    with pytest.raises(ValueError, match="fetch i3d_torchscript.pt"):
+        i3d.open(None)
+    with pytest.raises(ValueError, match="tf1, tfgan, clean, pytorch_fid or torchmetrics, got 'tf2'"):
+        inception.open(weights[0], "tf2")
+    with pytest.raises(ValueError, match="I3D for Kinetics-400, but Conv3d_1a_7x7.* is missing: take i3d_torchscript"):
+        i3d.open(weights[0])
+    with pytest.raises(ValueError, match=r"torchvision's Inception-v3, but fc.weight has shape \(1008, 2048\)"):
+        torchvision_inception.open(weights[0])

@@ -1,0 +1,121 @@
+"""If these fail, images of a folder, a file or a data set are measured as others, or bad ones end in a traceback."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgen.evaluate.blocks import shape
+from jaxgen.evaluate.sides import open_side
+
+X = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Nine images of two classes."""
+    for i, image in enumerate(X):
+        path = tmp_path / "animals" / ("cat", "dog")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return tmp_path / "animals"
+
+
+def test_a_folder_gives_pixels_classes_and_names_in_one_order(folder):
+    """Breaks if a picture in the report stands under the name or the class of another one."""
+    side = open_side(str(folder))
+    order = [0, 2, 4, 6, 8, 1, 3, 5, 7]
+    np.testing.assert_array_equal(side.rows[2:7], X[order][2:7])
+    assert list(side.files) == [f"{('cat', 'dog')[i % 2]}/{i}.png" for i in order]
+    assert side.labels.tolist() == [i % 2 for i in order] and side.classes == ("cat", "dog")
+    assert (len(side), side.name, side.levels) == (9, "animals", 256)
+    assert open_side(str(folder), image_size=4).rows[:].shape == (9, 4, 4, 3)
+
+
+def test_images_that_do_not_fit_in_memory_are_read_in_order(folder, monkeypatch):
+    """Breaks if several threads that decode a folder mix its images up."""
+    monkeypatch.setattr("jaxgen.data.records.IN_MEMORY", 0)
+    side = open_side(str(folder))
+    np.testing.assert_array_equal(side.rows[:], X[[0, 2, 4, 6, 8, 1, 3, 5, 7]])
+    np.testing.assert_array_equal(side.rows[8:9], X[7:8])
+
+
+def test_a_changed_folder_is_another_one(folder):
+    """Breaks if features of images that have been replaced are taken for those of the new ones."""
+    before = open_side(str(folder)).key
+    assert open_side(str(folder)).key == before and open_side(str(folder), image_size=4).key != before
+    Image.fromarray(X[0]).save(folder / "cat" / "2.png", compress_level=0)
+    assert open_side(str(folder)).key != before
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_files_of_guided_diffusion_are_read_in_slices(tmp_path, save):
+    """Breaks if rows of a large file are read from another place, forwards or backwards, stored or compressed."""
+    save(tmp_path / "samples.npz", X, np.arange(9))
+    side = open_side(str(tmp_path / "samples.npz"))
+    for part in (slice(2, 5), slice(5, 9), slice(0, 3), slice(8, 20)):
+        np.testing.assert_array_equal(side.rows[part], X[part])
+    assert side.labels.tolist() == list(range(9)) and shape(side.rows) == X.shape and side.statistics is None
+    np.savez(tmp_path / "reference.npz", mu=np.zeros(3), sigma=np.eye(3))
+    side = open_side(str(tmp_path / "reference.npz"))
+    assert len(side) == 0 and side.statistics == tmp_path / "reference.npz"
+
+
+def test_images_on_few_levels_are_shown_in_full_range(tmp_path):
+    """Breaks if digits of 17 levels are measured as nearly black images, or their exact level is lost."""
+    levels = np.arange(17, dtype=np.uint8).reshape(1, 17, 1, 1)
+    np.savez(tmp_path / "x.npz", images=levels, levels=[17])
+    side = open_side(str(tmp_path / "x.npz"))
+    assert side.levels == 17
+    np.testing.assert_array_equal(side.rows[:], np.rint(levels * (255 / 16)))
+    digits = open_side("digits:test[:20]")
+    assert digits.levels == 17 and len(digits) == 20 == len(digits.labels) and digits.rows[:].max() == 255
+    assert digits.name == "digits:test[:20]" and open_side("digits").name == "digits:train"
+
+
+def test_a_damaged_image_is_named_and_left_out_only_when_asked(folder):
+    """Breaks if one bad file among thousands is not found, or is silently not measured."""
+    path = folder / "dog" / "5.png"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"whole image in .*dog/5\.png"):
+        open_side(str(folder)).rows[:]
+    first = folder / "cat" / "0.png"
+    first.write_bytes(b"no image")
+    with pytest.warns(UserWarning) as told:
+        side = open_side(str(folder), skip_bad=True)
+    assert sorted(str(one.message).split("animals/")[1][:9] for one in told) == ["cat/0.png", "dog/5.png"]
+    order = [2, 4, 6, 8, 1, 3, 7]
+    np.testing.assert_array_equal(side.rows[:], X[order])
+    assert side.labels.tolist() == [0, 0, 0, 0, 1, 1, 1] and side.files[0] == "cat/2.png" and len(side) == 7
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"arr_0": X.astype(np.float32) / 255}, r"uint8 .* in 0 \.\.\. 255, got float32"),
+        ({"arr_0": X[..., :2]}, "uint8"),
+        ({"arr_0": X[:0]}, "uint8"),
+        ({"arr_0": X, "arr_1": np.arange(3)}, "9 whole numbers as arr_1"),
+        ({"arr_0": np.asfortranarray(X)}, "C order"),
+        ({"x": X}, "arr_0 or images, or statistics mu and sigma, .* got x"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path, arrays, said):
+    """Images in [0, 1] would be taken for black ones."""
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(ValueError, match=said):
+        open_side(str(tmp_path / "x.npz"))
+
+
+def test_a_file_that_ends_early_and_an_empty_folder_are_one_sentence(tmp_path, folder):
+    """Breaks if a broken download, a folder of nothing or images of two sizes end in a traceback."""
+    (tmp_path / "x.npz").write_text("no file of arrays")
+    with pytest.raises(ValueError, match=r"expected an \.npz file"):
+        open_side(str(tmp_path / "x.npz"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="found none"):
+        open_side(str(tmp_path / "empty"))
+    Image.fromarray(X[0, :3]).save(folder / "cat" / "10.png")
+    with pytest.raises(ValueError, match=r"expected 5x6 pixels in .*10\.png"):
+        open_side(str(folder)).rows[:]
+    with pytest.raises(ValueError, match="did you mean|expected a folder of images"):
+        open_side("nothing_of_this_name")

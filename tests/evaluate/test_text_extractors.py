@@ -1,0 +1,143 @@
+"""If these fail, CLIP and DINOv2 see other pixels than in published figures, or texts other than the prompts."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+from hashed import tensor
+from PIL import Image
+
+from jaxgen.evaluate.extractors import clip, dinov2
+from jaxgen.evaluate.features import extract
+from jaxgen.io.weights import Weights, open_weights
+from jaxgen.models.recognition import clip as vision
+
+pytest.importorskip("tokenizers")
+VOCABULARY = GOLDEN / "metrics" / "clip_bpe_2000.txt.gz"
+WIDTH, TOKENS = 64, 2000 + 512 + 2
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """A small CLIP with one head and the vocabulary of the test, under transformers' names."""
+
+    def block(prefix):
+        for layer in ("layer_norm1", "layer_norm2"):
+            yield f"{prefix}.{layer}.weight", (WIDTH,)
+            yield f"{prefix}.{layer}.bias", (WIDTH,)
+        for layer, (outputs, inputs) in (
+            *((f"self_attn.{part}", (WIDTH, WIDTH)) for part in ("q_proj", "k_proj", "v_proj", "out_proj")),
+            ("mlp.fc1", (96, WIDTH)),
+            ("mlp.fc2", (WIDTH, 96)),
+        ):
+            yield f"{prefix}.{layer}.weight", (outputs, inputs)
+            yield f"{prefix}.{layer}.bias", (outputs,)
+
+    norms = ("vision_model.pre_layrnorm", "vision_model.post_layernorm", "text_model.final_layer_norm")
+    shapes = {
+        "vision_model.embeddings.class_embedding": (WIDTH,),
+        "vision_model.embeddings.patch_embedding.weight": (WIDTH, 3, 16, 16),
+        "vision_model.embeddings.position_embedding.weight": (5, WIDTH),
+        "visual_projection.weight": (24, WIDTH),
+        "text_model.embeddings.token_embedding.weight": (TOKENS, WIDTH),
+        "text_model.embeddings.position_embedding.weight": (77, WIDTH),
+        "text_projection.weight": (24, WIDTH),
+        **{f"{norm}.{leaf}": (WIDTH,) for norm in norms for leaf in ("weight", "bias")},
+        **dict(block("vision_model.encoder.layers.0")),
+        **dict(block("text_model.encoder.layers.0")),
+    }
+    return {name: tensor(name, shape) for name, shape in shapes.items()}
+
+
+@pytest.fixture(scope="module")
+def path(weights, tmp_path_factory):
+    """The weights in a file."""
+    entries, end = {}, 0
+    for name, array in weights.items():
+        entries[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end := end + array.nbytes]}
+    header = json.dumps(entries).encode()
+    path = tmp_path_factory.mktemp("clip") / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"".join(array.tobytes() for array in weights.values()))
+    return path
+
+
+@pytest.mark.parametrize("image", ["0", "1"])
+def test_pixels_are_those_of_the_published_preprocessing(golden, image):
+    """A resize that is rounded once, or a crop one pixel aside, changes a sixth of the pixels."""
+    data = golden("metrics/resize")
+    (found,) = clip.prepared(clip.RULES["clip"], 224, data[f"{image}/image"][None])
+    np.testing.assert_array_equal(found[::3, ::3], data[f"{image}/clip_preproc_crop224"])
+    assert found.sum(dtype=np.int64) == data[f"{image}/crop_sum"]
+    (squashed,) = dinov2.squashed(data[f"{image}/image"][None])
+    np.testing.assert_array_equal(squashed[::3, ::3], data[f"{image}/pil_u8_bicubic_224x224_squash"])
+
+
+def test_cmmd_cuts_before_it_resizes():
+    """What lies outside the middle square must not be seen, and squares are the same for both."""
+    image = np.zeros((1, 40, 100, 3), np.uint8)
+    image[:, :, 30:70] = 200
+    assert (clip.prepared(clip.RULES["cmmd"], 32, image) == 200).all()
+    assert (clip.prepared(clip.RULES["clip"], 32, image) < 200).any()
+    square = np.random.default_rng(0).integers(0, 256, (2, 50, 50, 3), np.uint8)
+    np.testing.assert_array_equal(*(clip.prepared(rule, 32, square) for rule in clip.RULES.values()))
+
+
+def test_the_whole_way_from_pixels_and_prompts_to_cosines(path, weights, jit):
+    """Shows pixels that are not normalised, prompts without their prefix, rows in another order; written out with numpy
+    but for the network, which has its own tests."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 40, 52, 3), np.uint8)
+    prompts = ["a red cube", "Two cats; sleeping", "the sea"]
+    both = clip.open_clip(path, VOCABULARY)
+    found = clip.scorer(both, "A photo depicts ")(images, prompts)
+
+    small = [Image.fromarray(image).resize((41, 32), Image.Resampling.BICUBIC).crop((4, 0, 36, 32)) for image in images]
+    x = (np.stack([np.asarray(image) for image in small]) / 255 - vision.MEAN) / vision.DEVIATION
+    seen = jit(vision.vision_tower(weights).apply)(vision.variables(weights), x.astype(np.float32)).embeds
+    read = both.texts([f"A photo depicts {prompt}" for prompt in prompts])
+    lengths = np.linalg.norm(seen, axis=1) * np.linalg.norm(read, axis=1)
+    np.testing.assert_allclose(found, np.sum(np.asarray(seen) * read, 1) / lengths, atol=1e-5)
+    assert np.ptp(found) > 1e-3
+    alone = both.texts([f"A photo depicts {prompts[1]}"])
+    np.testing.assert_allclose(alone[0], read[1], atol=1e-5)
+
+
+def test_the_name_tells_the_protocol(path, weights):
+    """Figures of other weights, another rule or activation must not be compared unseen."""
+    one = clip.open(path)
+    assert one.name.startswith("CLIP ViT width 64, depth 1, patch 16, quick_gelu, input 32 px clip, weights sha256 ")
+    assert open_weights(path).sha256 in one.name and one.name.endswith("float32")
+    other = clip.open(path, "cmmd", "gelu")
+    assert "gelu, input 32 px cmmd" in other.name and "quick" not in other.name
+    images = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    a, b = (next(extract(network, [images], batch=8))["features"] for network in (one, other))
+    assert 1e-4 < np.abs(a - b).max() < 0.1
+    for wrong in (("tf1",), ("clip", "relu")):
+        with pytest.raises(ValueError, match="of CLIP must be"):
+            clip.open(path, *wrong)
+
+
+def test_a_vocabulary_of_another_network_is_refused(weights):
+    """Its ids would be in range, and mean other words."""
+    table = "text_model.embeddings.token_embedding.weight"
+    larger = Weights(weights | {table: tensor(table, (TOKENS + 1, WIDTH))}, "0")
+    read = clip.texts(larger, clip.open_tokenizer(VOCABULARY))
+    with pytest.raises(ValueError, match=f"a vocabulary of {TOKENS + 1} tokens, got {TOKENS}"):
+        read(["a cat"])
+
+
+def test_features_of_dinov2_are_its_first_token(golden, jit):
+    """The mean of the patches, or the token before the last norm, gives other distances that look as good."""
+    tiny = open_weights(GOLDEN / "metrics" / "dinov2_tiny.safetensors")
+    images = golden("metrics/dinov2_tiny")["native56/images"]
+    network = dinov2.extractor(tiny, heads=4)
+    assert (
+        "DINOv2 ViT width 32, depth 2, patch 14, input 224 px squashed" in network.name and tiny.sha256 in network.name
+    )
+    found = next(extract(network, [images], batch=8))["features"]
+    assert found.shape == (2, 32)
+    x = (dinov2.squashed(images).astype(np.float32) / 255 - np.float32(dinov2.MEAN)) / np.float32(dinov2.DEVIATION)
+    tokens = jit(dinov2.dinov2(tiny.state, 4).apply)(dinov2.variables(tiny.state), x)
+    np.testing.assert_allclose(found, tokens[:, 0], atol=1e-5 * np.abs(tokens).max())
