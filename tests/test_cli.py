@@ -13,6 +13,7 @@ from PIL import Image
 
 from jaxgen import cli
 from jaxgen.data import load
+from jaxgen.evaluate.sides import open_side
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,7 @@ def test_samples_come_as_grid_arrays_or_files_and_are_the_same(run, tmp_path, ca
     assert cli.main([*command, "--num=5", f"--out={tmp_path}/files/"]) == 0
     x = np.load(tmp_path / "all.npz")["images"]
     assert x.shape == (9, 8, 8, 1) and x.dtype == np.uint8 and x.max() == 16
+    assert open_side(f"{tmp_path}/all.npz").levels == 17
     files = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "files").iterdir())]
     np.testing.assert_array_equal(np.stack(files), np.rint(x[:5, ..., 0] * (255 / 16)))
     assert Image.open(tmp_path / "grid.png").size == (3 * 50 + 2, 2 * 50 + 2)

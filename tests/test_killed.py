@@ -215,7 +215,7 @@ def test_memory_does_not_grow_with_the_number_of_images(out, tmp_path):
         if out == "pictures":
             pictures.write(tmp_path / str(n), rows, 256)
         else:
-            write_arrays(str(tmp_path / f"{n}.npz"), rows, None)
+            write_arrays(str(tmp_path / f"{n}.npz"), rows, None, 256)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found

@@ -8,7 +8,7 @@ import scipy.fft
 import scipy.special
 from metrics import US, Row
 
-from jaxgen.evaluate.frechet import frechet, moments
+from jaxgen.evaluate.frechet import covariance, frechet, moments
 from jaxgen.evaluate.inception_score import inception_score
 from jaxgen.evaluate.kernel import kid
 from jaxgen.evaluate.neighbours import nearest
@@ -45,11 +45,9 @@ def spectrum(d: int, decay: float) -> np.ndarray:
     return np.sqrt(0.1 * variance / variance.mean())
 
 
-def two_sets(
-    n: int, d: int, decay: float, dtype: type, rank: int | None = None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(x, y, their Fréchet distance), `rank` of the deviations not 0."""
-    a = spectrum(d, decay) * (np.arange(d) < (rank or d))
+def two_sets(n: int, d: int, decay: float, dtype: type) -> tuple[np.ndarray, np.ndarray, float]:
+    """(x, y, their Fréchet distance); where n is the less, n - 1 of the deviations are not 0."""
+    a = spectrum(d, decay) * (np.arange(d) < n - 1)
     b = a * (1 + 0.1 * np.cos(np.arange(d)))
     x, y = gaussian_like(a, 0.4, n, 1, dtype), gaussian_like(b, 0.41, n, 2, dtype)
     return x, y, frechet_truth(a, b, 0.01)
@@ -72,6 +70,19 @@ def frechet_rows(title: str, x: np.ndarray, y: np.ndarray, truth: float, count: 
 def frechet_full(n: int) -> Row:
     x, y, truth = two_sets(n, DIMENSION, 1.0, np.float32)
     return frechet_rows(f"Fréchet distance, {n:,} x {DIMENSION} twice", x, y, truth, 2 * n)
+
+
+def frechet_root(n: int) -> Row:
+    x, y, truth = two_sets(n, DIMENSION, 1.0, np.float32)
+    ours = [moments(z) for z in (x, y)]
+    theirs = [(m.shift + m.s / m.n, covariance(m)) for m in ours]
+    sides = {
+        US: lambda: frechet(*ours),
+        "torch-fidelity": lambda: peers.root_torch_fidelity(*theirs),
+        "torchmetrics": lambda: peers.root_torchmetrics(*theirs),
+        "SciPy sqrtm": lambda: peers.root_sqrtm(*theirs),
+    }
+    return Row(f"the same from means and covariances, {DIMENSION}", sides, truth, "closed form", 2 * n)
 
 
 def frechet_few(n: int) -> Row:
@@ -204,7 +215,7 @@ def prdc_ties(n: int) -> Row:
 
 def score_row(title: str, logits: np.ndarray, splits: int, truth: np.ndarray, source: str, count: int) -> Row:
     sides = {
-        US: lambda: np.array(inception_score(logits, splits, shuffle=2020)),
+        US: lambda: np.array(inception_score(logits, splits, shuffle=2020)[:2]),
         "torch-fidelity": lambda: peers.inception_score_torch_fidelity(logits, splits),
         "torchmetrics": lambda: peers.inception_score_torchmetrics(logits, splits),
     }
@@ -229,5 +240,5 @@ def score_of_sure(n: int) -> Row:
     return score_row("Inception Score of 4, 2 and 1 sure classes, ±", logits, 3, truth, "closed form", 0)
 
 
-TIMED = (frechet_full, kid_subsets, nearest_large, prdc_large, score_large)
+TIMED = (frechet_full, frechet_root, kid_subsets, nearest_large, prdc_large, score_large)
 JUDGED = (frechet_few, frechet_steep, kid_small, nearest_close, prdc_ties, score_of_sure)

@@ -40,10 +40,11 @@ import torchmetrics.image  # noqa: E402
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # noqa: E402
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x  # noqa: E402
 from torchmetrics.functional.image.lpips import _LPIPS as TorchmetricsLPIPS  # noqa: E402
-from torchmetrics.image.fid import NoTrainInceptionV3  # noqa: E402
+from torchmetrics.image.fid import NoTrainInceptionV3, _compute_fid  # noqa: E402
 
 State = Mapping[str, np.ndarray]
 Metric = Callable[..., float | np.ndarray]
+Statistics = tuple[np.ndarray, np.ndarray]  # a mean [d] and a covariance [d, d]
 FEATURES = torch.nn.Identity()  # for a metric that is given features as they are
 
 
@@ -60,8 +61,17 @@ def channels_first(x: np.ndarray) -> torch.Tensor:
 
 
 def frechet_torch_fidelity(x: np.ndarray, y: np.ndarray) -> float:
-    a, b = (torch_fidelity.metric_fid.fid_features_to_statistics(t) for t in tensors(x, y))
-    return torch_fidelity.metric_fid.fid_statistics_to_metric(a, b, verbose=False)["frechet_inception_distance"]
+    return root_torch_fidelity(*(statistics_torch_fidelity(z) for z in (x, y)))
+
+
+def statistics_torch_fidelity(x: np.ndarray) -> Statistics:
+    found = torch_fidelity.metric_fid.fid_features_to_statistics(torch.from_numpy(x))
+    return found["mu"], found["sigma"]
+
+
+def root_torch_fidelity(a: Statistics, b: Statistics) -> float:
+    one, other = ({"mu": mu.astype(np.float64), "sigma": sigma} for mu, sigma in (a, b))
+    return torch_fidelity.metric_fid.fid_statistics_to_metric(one, other, verbose=False)["frechet_inception_distance"]
 
 
 def frechet_torchmetrics(x: np.ndarray, y: np.ndarray) -> float:
@@ -74,9 +84,17 @@ def frechet_torchmetrics(x: np.ndarray, y: np.ndarray) -> float:
     return float(metric.compute())
 
 
+def root_torchmetrics(a: Statistics, b: Statistics) -> float:
+    return float(_compute_fid(*(torch.from_numpy(part.astype(np.float64)) for part in (*a, *b))))
+
+
 def frechet_sqrtm(x: np.ndarray, y: np.ndarray) -> float:
+    return root_sqrtm(*((z.mean(0, dtype=np.float64), np.cov(z, rowvar=False)) for z in (x, y)))
+
+
+def root_sqrtm(a: Statistics, b: Statistics) -> float:
     """What pytorch-fid and clean-fid compute, by SciPy's root of a matrix, with nothing added to a diagonal."""
-    (mu, s), (nu, t) = ((z.mean(0, dtype=np.float64), np.cov(z, rowvar=False)) for z in (x, y))
+    (mu, s), (nu, t) = a, b
     root = scipy.linalg.sqrtm(s @ t).real
     return float(np.square(mu - nu).sum() + np.trace(s) + np.trace(t) - 2 * np.trace(root))
 
@@ -236,19 +254,6 @@ def lpips(net: str, state: State, dtype: torch.dtype = torch.float32) -> dict[st
         return distances
 
     return {name: run(module) for name, module in lpips_networks(net, state, dtype).items()}
-
-
-def lpips_gradient(net: str, state: State) -> dict[str, Metric]:
-    """The gradient [n, 3, H, W] of their sum by the second images."""
-
-    def run(module: torch.nn.Module) -> Metric:
-        def gradient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-            second = channels_first(y).requires_grad_()
-            return torch.autograd.grad(module(channels_first(x), second).sum(), second)[0].numpy()
-
-        return gradient
-
-    return {name: run(module) for name, module in lpips_networks(net, state).items()}
 
 
 # Resizing of images in levels 0 ... 255

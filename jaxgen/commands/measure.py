@@ -93,7 +93,7 @@ def look(
         asked = [one for one in metrics if one.network == name]
         seen = []
         for side, folder, fields in ((real, folders[0], "real"), (fake, folders[1], "fake")):
-            needs = sorted(need for one in asked for need in one.needs(getattr(one.metric, fields)))
+            needs = sorted({need for one in asked for need in one.needs(getattr(one.metric, fields))})
             if name == PIXELS:
                 seen.append(pixelwise(replace(side, levels=real.levels), needs))
             else:

@@ -125,8 +125,13 @@ class Chosen(NamedTuple):
         where = self.network if self.layer == self.metric.layer else f"{self.network}.{self.layer}"
         label = NETWORKS[self.network].label if self.network in NETWORKS else ""
         full = "-".join(part for part in (result.name, label, where.partition(".")[2]) if part)
+        weights = re.search(r"sha256 ([0-9a-f]{64})", protocol)
         return result._replace(
-            name=PUBLISHED.get((result.name, where), full), protocol=protocol, layer=self.layer, dtype="float32"
+            name=PUBLISHED.get((result.name, where), full),
+            protocol=protocol,
+            layer=self.layer,
+            weights=weights[1] if weights else "",
+            dtype="float32",
         )
 
 

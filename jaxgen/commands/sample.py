@@ -37,7 +37,7 @@ def sample(model: Model, num: int, seed: int, label: str | None, out: str, strip
         if out.endswith(".png"):
             write_grid(out, rows, model.run.spec.levels)
         elif out.endswith(".npz"):
-            write_arrays(out, rows, labels)
+            write_arrays(out, rows, labels, model.run.spec.levels)
         else:
             pictures.write(location(out), rows, model.run.spec.levels)
         rows.remove()
@@ -70,17 +70,22 @@ def write_grid(out: str, rows: Rows, levels: int) -> None:
     images.save(out, images.grid(np.concatenate([images.to_uint8(x, 0, levels - 1) for x in rows])))
 
 
-def write_arrays(out: str, rows: Rows, labels: np.ndarray | None) -> None:
-    """An .npz of "images" in levels, and "labels" where there are any: as np.savez_compressed writes it, but part by
-    part."""
-    arrays: dict[str, Iterable[np.ndarray]] = {"images": rows} | ({} if labels is None else {"labels": [labels]})
+def write_arrays(out: str, rows: Rows, labels: np.ndarray | None, levels: int) -> None:
+    """An .npz of "images" in levels, how many "levels" there are [1], and "labels" where there are any: as
+    np.savez_compressed writes it, but part by part."""
+    arrays: dict[str, tuple[int, Iterable[np.ndarray]]] = {
+        "images": (rows.n, rows),
+        "levels": (1, [np.array([levels])]),
+    }
+    if labels is not None:
+        arrays["labels"] = rows.n, [labels]
     with atomic.opened(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as members:
-        for name, parts in arrays.items():
+        for name, (n, parts) in arrays.items():
             with members.open(f"{name}.npy", "w", force_zip64=True) as member:
                 for i, part in enumerate(parts):
                     if not i:
                         header = np.lib.format.header_data_from_array_1_0(part)
-                        header["shape"] = (rows.n, *part.shape[1:])
+                        header["shape"] = (n, *part.shape[1:])
                         np.lib.format.write_array_header_1_0(member, header)
                     member.write(np.ascontiguousarray(part).tobytes())
 

@@ -35,8 +35,10 @@ def compare(generated: Any, train: Any, levels: int) -> list[Result]:
         raise ValueError(
             f"generated images must have the training shape {shape(train)[1:]}, got {shape(generated)[1:]}."
         )
-    rows = [View(side, lambda x: to_levels(x, levels).reshape(len(x), -1)) for side in (train, generated)]
-    pair = [Seen(len(side), moments_of(side, np.arange(len(side))), side) for side in rows]
-    distance, *others = [*fd(*pair), *prdc(*pair), *nearest(*pair)]
+    real, fake = (
+        Seen(len(rows), moments_of(rows, np.arange(len(rows))), rows)
+        for rows in (View(side, lambda x: to_levels(x, levels).reshape(len(x), -1)) for side in (train, generated))
+    )
+    distance, *others = [*fd(real, fake), *prdc(real, fake), *nearest(real, fake)]
     against = f"{protocol(levels)}; against {len(train):,} training images"
     return [found._replace(protocol=against) for found in (distance._replace(name="FDpix"), *others)]
