@@ -11,7 +11,7 @@ from jaxgen.commands.info import info
 from jaxgen.commands.model import open_model
 from jaxgen.configuration import default, override
 from jaxgen.data import load
-from jaxgen.evaluate.lpips import frozen_lpips
+from jaxgen.evaluate.paired.lpips import frozen_lpips
 from jaxgen.models.recognition.vgg import STAGES
 from jaxgen.recipes import adversary, build, measure
 from jaxgen.workdir import Run

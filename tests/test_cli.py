@@ -13,7 +13,7 @@ from PIL import Image
 
 from jaxgen import cli
 from jaxgen.data import load
-from jaxgen.evaluate.sides import open_side
+from jaxgen.evaluate.stream.sides import open_side
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from PIL import Image
 
 from jaxgen import cli
 from jaxgen.commands import measure, metrics
-from jaxgen.evaluate import features, figures, running
-from jaxgen.evaluate.features import Extractor
-from jaxgen.evaluate.frechet import frechet, moments
+from jaxgen.evaluate import figures
+from jaxgen.evaluate.distribution.frechet import frechet, moments
+from jaxgen.evaluate.stream import features, running
+from jaxgen.evaluate.stream.features import Extractor
 
 REAL, FAKE = (np.random.default_rng(i).integers(0, 256, (n, 6, 6, 3), np.uint8) for i, n in ((0, 50), (1, 45)))
 

@@ -12,8 +12,9 @@ import torch
 from metrics import US, Row
 from scipy.ndimage import correlate1d
 
-from jaxgen.evaluate import lpips, paired, resize
-from jaxgen.evaluate.extractors import inception
+from jaxgen.evaluate.extractors import inception, resize
+from jaxgen.evaluate.paired import lpips
+from jaxgen.evaluate.paired import similarity as paired
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 import hashed  # noqa: E402  (networks of full size, whose weights follow from their names)

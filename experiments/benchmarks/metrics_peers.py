@@ -89,12 +89,8 @@ def root_torchmetrics(a: Statistics, b: Statistics) -> float:
 
 
 def frechet_sqrtm(x: np.ndarray, y: np.ndarray) -> float:
-    return root_sqrtm(*((z.mean(0, dtype=np.float64), np.cov(z, rowvar=False)) for z in (x, y)))
-
-
-def root_sqrtm(a: Statistics, b: Statistics) -> float:
     """What pytorch-fid and clean-fid compute, by SciPy's root of a matrix, with nothing added to a diagonal."""
-    (mu, s), (nu, t) = a, b
+    (mu, s), (nu, t) = ((z.mean(0, dtype=np.float64), np.cov(z, rowvar=False)) for z in (x, y))
     root = scipy.linalg.sqrtm(s @ t).real
     return float(np.square(mu - nu).sum() + np.trace(s) + np.trace(t) - 2 * np.trace(root))
 

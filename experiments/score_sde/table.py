@@ -33,7 +33,7 @@ from jaxgen.commands.measure import look, opened
 from jaxgen.commands.metrics import parse
 from jaxgen.commands.model import Model, generate, open_data, open_model
 from jaxgen.evaluate import pixels
-from jaxgen.evaluate.sides import open_side
+from jaxgen.evaluate.stream.sides import open_side
 from jaxgen.io import atomic, images, plots
 from jaxgen.io.question import digest
 from jaxgen.parallel.batched import example_keys

@@ -14,15 +14,16 @@ from jaxgen.commands.metrics import Chosen
 from jaxgen.commands.model import Model, folder, labels_for, open_data
 from jaxgen.commands.sample import STRIP, draw, path, rows_of
 from jaxgen.configuration import plain
-from jaxgen.evaluate import comparisons, statistics
-from jaxgen.evaluate.comparisons import Comparison
+from jaxgen.evaluate.page.report import report
+from jaxgen.evaluate.paired import comparisons
+from jaxgen.evaluate.paired.comparisons import Comparison
 from jaxgen.evaluate.pictures.comparison import comparison
 from jaxgen.evaluate.pictures.history import history
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.pictures.samples import sample_pictures
-from jaxgen.evaluate.report import report
 from jaxgen.evaluate.result import Result
-from jaxgen.evaluate.sides import Side, of_source, open_side, scaled
+from jaxgen.evaluate.stream import statistics
+from jaxgen.evaluate.stream.sides import Side, of_source, open_side, scaled
 from jaxgen.io import plots, writers
 from jaxgen.io.progress import progress
 from jaxgen.io.question import digest
@@ -37,7 +38,7 @@ class Asked(NamedTuple):
     """What to measure, and how.
 
     metrics:    names of `jaxgen.commands.metrics`, and those of OF_MODEL.
-    real:       the reference, see `jaxgen.evaluate.sides`; None is the training data of the model.
+    real:       the reference, see `jaxgen.evaluate.stream.sides`; None is the training data of the model.
     weights:    the file of each network.
     batch:      images that a network sees at a time, by default as many as suit it.
     image_size: to which the images of folders and data sets are cut and resampled, if at all.

@@ -11,7 +11,7 @@ from jax import Array
 
 from jaxgen.commands.model import Model, integers, labels_for, open_data
 from jaxgen.data import Source
-from jaxgen.evaluate import reconstruction
+from jaxgen.evaluate.paired import reconstruction
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.result import Result
 from jaxgen.io import images

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgen.commands.metrics import NETWORKS, PIXELS, Chosen, open_network
-from jaxgen.evaluate import running, statistics
-from jaxgen.evaluate.accumulate import Kept, accumulate
-from jaxgen.evaluate.blocks import shape
-from jaxgen.evaluate.clips import Clips
+from jaxgen.evaluate.distribution.blocks import shape
+from jaxgen.evaluate.distribution.frechet import Moments
 from jaxgen.evaluate.extractors import pixels
-from jaxgen.evaluate.features import Extractor
 from jaxgen.evaluate.figures import Seen, moments_of
-from jaxgen.evaluate.frechet import Moments
 from jaxgen.evaluate.pixels import protocol as raw
 from jaxgen.evaluate.result import Result
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream import running, statistics
+from jaxgen.evaluate.stream.accumulate import Kept, accumulate
+from jaxgen.evaluate.stream.clips import Clips
+from jaxgen.evaluate.stream.features import Extractor
+from jaxgen.evaluate.stream.sides import Side
 from jaxgen.io.progress import progress
 from jaxgen.io.question import digest
 from jaxgen.parallel import multihost

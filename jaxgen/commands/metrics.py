@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgen.configuration import unknown
-from jaxgen.evaluate import comparisons
-from jaxgen.evaluate.clips import PROTOCOLS, Protocol
-from jaxgen.evaluate.comparisons import Comparison
 from jaxgen.evaluate.extractors.inception import RULES
-from jaxgen.evaluate.features import BATCH, Extractor
 from jaxgen.evaluate.figures import METRICS, Metric
+from jaxgen.evaluate.paired import comparisons
+from jaxgen.evaluate.paired.comparisons import Comparison
 from jaxgen.evaluate.result import Result
+from jaxgen.evaluate.stream.clips import PROTOCOLS, Protocol
+from jaxgen.evaluate.stream.features import BATCH, Extractor
 
 PIXELS = "pixels"
 
@@ -117,7 +117,7 @@ class Chosen(NamedTuple):
     layer: str
 
     def needs(self, fields: Sequence[str]) -> set[str]:
-        """These fields of Seen as `jaxgen.evaluate.accumulate` names them."""
+        """These fields of Seen as `jaxgen.evaluate.stream.accumulate` names them."""
         return {f"{field}.{self.layer}" for field in fields}
 
     def named(self, result: Result, protocol: str) -> Result:

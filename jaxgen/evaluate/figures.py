@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.evaluate import class_scores, kernel
-from jaxgen.evaluate.blocks import blocks
-from jaxgen.evaluate.fd_infinity import frechet_infinity
-from jaxgen.evaluate.frechet import Moments, frechet, merge, moments
-from jaxgen.evaluate.inception_score import Sums, inception_score
-from jaxgen.evaluate.neighbours import proximity, self_proximity
-from jaxgen.evaluate.prdc import prdc as prdc_of
-from jaxgen.evaluate.prdc import realism as realism_of
+from jaxgen.evaluate.distribution import class_scores, kernel
+from jaxgen.evaluate.distribution.blocks import blocks
+from jaxgen.evaluate.distribution.fd_infinity import frechet_infinity
+from jaxgen.evaluate.distribution.frechet import Moments, frechet, merge, moments
+from jaxgen.evaluate.distribution.inception_score import Sums, inception_score
+from jaxgen.evaluate.distribution.neighbours import proximity, self_proximity
+from jaxgen.evaluate.distribution.prdc import prdc as prdc_of
+from jaxgen.evaluate.distribution.prdc import realism as realism_of
+from jaxgen.evaluate.distribution.vendi import vendi
 from jaxgen.evaluate.result import Result, jackknife_error
-from jaxgen.evaluate.vendi import vendi
 
 GROUPS = 20  # of the jackknife
 SPLIT = 10  # images that a split of an Inception Score has at least

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxgen.evaluate.blocks import View, shape
+from jaxgen.evaluate.distribution.blocks import View, shape
 from jaxgen.evaluate.figures import Seen, fd, moments_of, nearest, prdc
 from jaxgen.evaluate.result import Result
 

@@ -1,4 +1,4 @@
-"""Arrays of an .npz file that need not fit in memory: read in slices, as jaxgen.evaluate.blocks has it."""
+"""Arrays of an .npz file that need not fit in memory: read in slices, as jaxgen.evaluate.distribution.blocks has it."""
 
 import threading
 import zipfile

@@ -9,7 +9,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgen.data import Spec
-from jaxgen.evaluate.lpips import frozen_lpips, lpips, shapes
+from jaxgen.evaluate.paired.lpips import frozen_lpips, lpips, shapes
 from jaxgen.io.weights.torch_file import read_torch
 from jaxgen.losses.adaptive import adaptive
 from jaxgen.losses.adversarial import Updates, critic, critic_loss, generator_loss
@@ -35,7 +35,7 @@ class Features(NamedTuple):
 
 def of_lpips(vgg: str, linear: str) -> Features:
     """LPIPS with the weights in the files `vgg`, torchvision's vgg16-397923af.pth, and `linear`, LPIPS's vgg.pth."""
-    return Features(lpips, lambda: frozen_lpips(*(state_dict(Path(path)) for path in (vgg, linear))), shapes)
+    return Features(lpips, lambda: frozen_lpips(state_dict(Path(vgg)), state_dict(Path(linear))), shapes)
 
 
 def state_dict(path: Path) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.evaluate import features, running
-from jaxgen.evaluate.accumulate import accumulate, named, only
-from jaxgen.evaluate.features import Extractor
-from jaxgen.evaluate.frechet import covariance
-from jaxgen.evaluate.inception_score import information
+from jaxgen.evaluate.distribution.frechet import covariance
+from jaxgen.evaluate.distribution.inception_score import information
+from jaxgen.evaluate.stream import features, running
+from jaxgen.evaluate.stream.accumulate import accumulate, named, only
+from jaxgen.evaluate.stream.features import Extractor
 
 NEEDS = ("classes.logits", "moments.features", "rows.features")
 X = np.random.default_rng(0).integers(0, 256, (53, 4, 4, 3), np.uint8)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.class_scores import am_score, mode_score
-from jaxgen.evaluate.inception_score import inception_score, sums
+from jaxgen.evaluate.distribution.class_scores import am_score, mode_score
+from jaxgen.evaluate.distribution.inception_score import inception_score, sums
 
 
 def test_reference_values(golden):

@@ -6,10 +6,10 @@ import pytest
 
 from jaxgen.commands.measure import check, look
 from jaxgen.commands.metrics import NETWORKS, parse
-from jaxgen.evaluate.clips import PROTOCOLS, Clips, Protocol
-from jaxgen.evaluate.features import Extractor
-from jaxgen.evaluate.frechet import frechet, moments
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.distribution.frechet import frechet, moments
+from jaxgen.evaluate.stream.clips import PROTOCOLS, Clips, Protocol
+from jaxgen.evaluate.stream.features import Extractor
+from jaxgen.evaluate.stream.sides import Side
 
 VIDEOS = [np.full((length, 2, 2, 3), np.arange(length)[:, None, None, None], np.uint8) for length in (30, 25, 40)]
 

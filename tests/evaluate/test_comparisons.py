@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jaxgen.evaluate.comparisons import PIXELS, open_lpips, open_stlpips, paired
-from jaxgen.evaluate.paired import mse, psnr, ssim
+from jaxgen.evaluate.paired.comparisons import PIXELS, open_lpips, open_stlpips, paired
+from jaxgen.evaluate.paired.similarity import mse, psnr, ssim
 
 
 @pytest.fixture(scope="module")

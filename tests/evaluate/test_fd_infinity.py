@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.fd_infinity import frechet_infinity
-from jaxgen.evaluate.frechet import frechet, from_statistics, moments
+from jaxgen.evaluate.distribution.fd_infinity import frechet_infinity
+from jaxgen.evaluate.distribution.frechet import frechet, from_statistics, moments
 
 
 @pytest.fixture(scope="module")

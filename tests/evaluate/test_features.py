@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.evaluate import features
-from jaxgen.evaluate.features import Extractor, extract, rebatched
+from jaxgen.evaluate.stream import features
+from jaxgen.evaluate.stream.features import Extractor, extract, rebatched
 
 COUNT = Extractor(
     lambda params, x: {

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from jaxgen.evaluate.distribution.frechet import frechet, moments
+from jaxgen.evaluate.distribution.inception_score import inception_score, sums
+from jaxgen.evaluate.distribution.kernel import cmmd, kid_full
+from jaxgen.evaluate.distribution.neighbours import proximity
+from jaxgen.evaluate.distribution.prdc import prdc, realism
+from jaxgen.evaluate.distribution.vendi import vendi
 from jaxgen.evaluate.figures import GROUPS, METRICS, Seen
-from jaxgen.evaluate.frechet import frechet, moments
-from jaxgen.evaluate.inception_score import inception_score, sums
-from jaxgen.evaluate.kernel import cmmd, kid_full
-from jaxgen.evaluate.neighbours import proximity
-from jaxgen.evaluate.prdc import prdc, realism
 from jaxgen.evaluate.result import jackknife_error
-from jaxgen.evaluate.vendi import vendi
 
 REAL, FAKE = (np.random.default_rng(i).normal(size=(n, 4)) + 0.2 * i for i, n in ((0, 70), (1, 60)))
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from hashed import uniform
 
-from jaxgen.evaluate.frechet import covariance, frechet, frechet_of_features, from_statistics, merge, moments
+from jaxgen.evaluate.distribution.frechet import (
+    covariance,
+    frechet,
+    frechet_of_features,
+    from_statistics,
+    merge,
+    moments,
+)
 
 CASES = (
     "full",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.inception_score import inception_score
+from jaxgen.evaluate.distribution.inception_score import inception_score
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

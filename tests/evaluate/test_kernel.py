@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxgen.evaluate import blocks
-from jaxgen.evaluate.kernel import cmmd, cubic, discrepancy, gaussian, jackknife, kid, kid_full, table
-from jaxgen.evaluate.pairs import centre_of
+from jaxgen.evaluate.distribution import blocks
+from jaxgen.evaluate.distribution.kernel import cmmd, cubic, discrepancy, gaussian, jackknife, kid, kid_full, table
+from jaxgen.evaluate.distribution.scan import centre_of
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.evaluate import lpips as metric
-from jaxgen.evaluate.lpips import ALEX, SHIFT_TOLERANT_ALEX, SHIFT_TOLERANT_VGG, SQUEEZE, VGG, frozen_lpips
+from jaxgen.evaluate.paired import lpips as metric
+from jaxgen.evaluate.paired.lpips import ALEX, SHIFT_TOLERANT_ALEX, SHIFT_TOLERANT_VGG, SQUEEZE, VGG, frozen_lpips
 from jaxgen.io.weights import open_weights
 from jaxgen.io.weights.installed import installed
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.paired import batch_psnr, ms_ssim, mse, psnr, ssim
+from jaxgen.evaluate.paired.similarity import batch_psnr, ms_ssim, mse, psnr, ssim
 
 
 @pytest.mark.parametrize("group, data_range", [("u8", 255.0), ("f01", 1.0), ("gray", 255.0)])

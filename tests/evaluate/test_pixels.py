@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from jaxgen.evaluate import blocks
-from jaxgen.evaluate.neighbours import self_proximity
+from jaxgen.evaluate.distribution import blocks
+from jaxgen.evaluate.distribution.neighbours import self_proximity
 from jaxgen.evaluate.pixels import compare, to_levels
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate import blocks
-from jaxgen.evaluate.neighbours import leave_one_out, nearest, nearest_others, proximity, self_proximity
-from jaxgen.evaluate.prdc import PRDC, prdc, realism
+from jaxgen.evaluate.distribution import blocks
+from jaxgen.evaluate.distribution.neighbours import leave_one_out, nearest, nearest_others, proximity, self_proximity
+from jaxgen.evaluate.distribution.prdc import PRDC, prdc, realism
 
 
 def expected(data, case, k):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.reconstruction import errors, figures, uses
+from jaxgen.evaluate.paired.reconstruction import errors, figures, uses
 
 
 def test_figures_of_a_split_are_those_of_its_pieces():

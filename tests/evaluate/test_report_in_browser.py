@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxgen.evaluate.page.report import report
 from jaxgen.evaluate.pictures.picture import Picture, Sheet, Table, tiles
-from jaxgen.evaluate.report import report
 from jaxgen.evaluate.result import Result
 from jaxgen.io import plots
 

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.frechet import frechet, moments
+from jaxgen.evaluate.distribution.frechet import frechet, moments
+from jaxgen.evaluate.distribution.prdc import prdc
+from jaxgen.evaluate.page.report import report
 from jaxgen.evaluate.pictures.classes import classwise, distance, renumbered
 from jaxgen.evaluate.pictures.comparison import comparison
 from jaxgen.evaluate.pictures.distributions import components
@@ -13,10 +15,8 @@ from jaxgen.evaluate.pictures.history import history
 from jaxgen.evaluate.pictures.neighbours import relative
 from jaxgen.evaluate.pictures.picture import tile, tiles
 from jaxgen.evaluate.pictures.samples import sample_pictures
-from jaxgen.evaluate.prdc import prdc
-from jaxgen.evaluate.report import report
 from jaxgen.evaluate.result import Result
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream.sides import Side
 
 RNG = np.random.default_rng(0)
 REAL = RNG.integers(0, 256, (40, 2, 4, 3), np.uint8)

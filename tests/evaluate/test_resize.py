@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.evaluate import resize
+from jaxgen.evaluate.extractors import resize
 
 SQUASHED = {  # name in the reference -> rule, side, every how many pixels are kept there
     "pil_u8_bicubic_224x224_squash": (resize.pil_bicubic, 224, 3),

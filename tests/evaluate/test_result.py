@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.frechet import frechet, moments
+from jaxgen.evaluate.distribution.frechet import frechet, moments
 from jaxgen.evaluate.result import jackknife_error
 
 

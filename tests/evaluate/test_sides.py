@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgen.evaluate.blocks import shape
-from jaxgen.evaluate.sides import open_side
+from jaxgen.evaluate.distribution.blocks import shape
+from jaxgen.evaluate.stream.sides import open_side
 
 X = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), np.uint8)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.frechet import frechet, moments
-from jaxgen.evaluate.statistics import read, write
+from jaxgen.evaluate.distribution.frechet import frechet, moments
+from jaxgen.evaluate.stream.statistics import read, write
 
 X, Y = (np.random.default_rng(seed).normal(size=(60, 5)) * np.arange(1, 6) + seed for seed in (0, 1))
 

@@ -10,7 +10,7 @@ from hashed import tensor
 from PIL import Image
 
 from jaxgen.evaluate.extractors import clip, dinov2
-from jaxgen.evaluate.features import extract
+from jaxgen.evaluate.stream.features import extract
 from jaxgen.io.weights import Weights, open_weights
 from jaxgen.models.recognition import clip as vision
 

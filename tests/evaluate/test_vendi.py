@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate import blocks
-from jaxgen.evaluate.vendi import vendi
+from jaxgen.evaluate.distribution import blocks
+from jaxgen.evaluate.distribution.vendi import vendi
 
 
 @pytest.mark.parametrize("q", [0.5, 1, 2, np.inf])

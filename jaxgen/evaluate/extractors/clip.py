@@ -17,8 +17,8 @@ from jax import Array
 from PIL import Image
 
 from jaxgen.data.clip_tokenizer import Tokenizer, open_tokenizer
-from jaxgen.evaluate.blocks import blocks
-from jaxgen.evaluate.features import BATCH, Extractor, Layers, extract
+from jaxgen.evaluate.distribution.blocks import blocks
+from jaxgen.evaluate.stream.features import BATCH, Extractor, Layers, extract
 from jaxgen.evaluate.text_image import cosines
 from jaxgen.io.weights import Weights, open_weights
 from jaxgen.models.layers.causal_attention import gelu, quick_gelu

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from PIL import Image
 
-from jaxgen.evaluate.features import Extractor, Layers
+from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import Weights, open_weights
 from jaxgen.models.recognition.dinov2 import DEVIATION, MEAN, dinov2, variables
 

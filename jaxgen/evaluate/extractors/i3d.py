@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate import resize
-from jaxgen.evaluate.features import Extractor, Layers
+from jaxgen.evaluate.extractors import resize
+from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.i3d import FEWEST_FRAMES, FILE, I3D, SIDE, variables
 

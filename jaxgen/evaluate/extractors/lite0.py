@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate.features import Extractor, Layers
-from jaxgen.evaluate.resize import torch_bilinear_antialiased
+from jaxgen.evaluate.extractors.resize import torch_bilinear_antialiased
+from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
 from jaxgen.io.weights.installed import installed
 from jaxgen.models.recognition.efficientnet_lite import SIDE, EfficientNetLite0, variables

@@ -1,8 +1,8 @@
 """Raw pixels in [0, 1], where no network is called for: small images, or a check of copies."""
 
-from jaxgen.evaluate.blocks import View
+from jaxgen.evaluate.distribution.blocks import View
 from jaxgen.evaluate.pixels import to_levels
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream.sides import Side
 
 
 def rows(side: Side) -> View:

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.evaluate.extractors.inception import layers
-from jaxgen.evaluate.features import Extractor, Layers
-from jaxgen.evaluate.resize import torch_bilinear
+from jaxgen.evaluate.extractors.resize import torch_bilinear
+from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.inception import SIDE
 from jaxgen.models.recognition.torchvision_inception import NETWORK, variables

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate.features import Extractor, Layers
-from jaxgen.evaluate.resize import tf1_bilinear
+from jaxgen.evaluate.extractors.resize import tf1_bilinear
+from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.vgg import FULL, SIDE, VGG16, Classifier, classifier, variables
 

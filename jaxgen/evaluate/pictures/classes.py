@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.evaluate.blocks import shape, taken
-from jaxgen.evaluate.frechet import frechet, moments
+from jaxgen.evaluate.distribution.blocks import shape, taken
+from jaxgen.evaluate.distribution.frechet import frechet, moments
+from jaxgen.evaluate.distribution.prdc import Membership
 from jaxgen.evaluate.pictures.picture import Picture, Table
-from jaxgen.evaluate.prdc import Membership
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream.sides import Side
 
 BYTES = 1 << 28  # of features held of each set
 COLUMNS = ("real images", "samples", "Fréchet distance", "precision", "recall", "density", "coverage", "own class")
@@ -26,7 +26,7 @@ def class_table(
 
     x, y:   features of samples [m, d] and real images [n, d], called `space`: arrays or rows read in blocks.
     index:  which real image is nearest to each sample, int [m].
-    found:  samples and real images in the balls of each other (see `jaxgen.evaluate.prdc`), up to the k-th neighbour.
+    found:  samples and real images in the balls of each other (see `evaluate.distribution.prdc`), up to the k-th neighbour.
     """
     if fake.labels is None or real.labels is None:
         return []

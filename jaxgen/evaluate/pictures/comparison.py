@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from jaxgen.evaluate.neighbours import leave_one_out, nearest, nearest_others
-from jaxgen.evaluate.pairs import centre_of
+from jaxgen.evaluate.distribution.neighbours import leave_one_out, nearest, nearest_others
+from jaxgen.evaluate.distribution.prdc import membership, realism
+from jaxgen.evaluate.distribution.scan import centre_of
 from jaxgen.evaluate.pictures.classes import class_table
 from jaxgen.evaluate.pictures.distributions import feature_pictures
 from jaxgen.evaluate.pictures.neighbours import neighbour_pictures
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.pictures.realism import realism_pictures
 from jaxgen.evaluate.pictures.samples import sample_pictures
-from jaxgen.evaluate.prdc import membership, realism
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream.sides import Side
 
 K = 5  # neighbours shown, and those that balls reach
 

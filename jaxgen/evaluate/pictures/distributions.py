@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.evaluate.blocks import shape, taken
+from jaxgen.evaluate.distribution.blocks import shape, taken
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.io import plots
 

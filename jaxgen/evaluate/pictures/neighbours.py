@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxgen.evaluate.pictures.picture import Picture, Sheet, picked, tiles
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream.sides import Side
 
 SHOWN = 12
 SECTION = "Copies"
@@ -24,7 +24,7 @@ def neighbour_pictures(
     """The samples most like copies, and the first ones, each beside its k nearest real images.
 
     squared, index:  squared distances [m, k] to the nearest real images, ascending, and whose, as `nearest` of
-                     `jaxgen.evaluate.neighbours` gives them, in the features called `space`.
+                     `jaxgen.evaluate.distribution.neighbours` gives them, in the features called `space`.
     own:             squared distances [n] of each real image to the nearest other one (`leave_one_out`).
     """
     ratio = relative(squared, index, own)

@@ -3,13 +3,13 @@
 import numpy as np
 
 from jaxgen.evaluate.pictures.picture import Picture, Sheet, picked, tiles
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream.sides import Side
 
 COLUMNS, ROWS = 8, 2
 
 
 def realism_pictures(fake: Side, realism: np.ndarray, space: str) -> list[Picture]:
-    """The best and the worst images of `fake` by their `realism` [m] (see `jaxgen.evaluate.prdc`) in the features
+    """The best and the worst images of `fake` by their `realism` [m] (see `evaluate.distribution.prdc`) in the features
     called `space`."""
     order = np.argsort(-realism, kind="stable")
     count = max(1, min(COLUMNS * ROWS, len(order) // 2))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxgen.evaluate.pictures.picture import Picture, picked, tiles
-from jaxgen.evaluate.sides import Side
+from jaxgen.evaluate.stream.sides import Side
 from jaxgen.io import images
 
 SHOWN, COLUMNS = 64, 8

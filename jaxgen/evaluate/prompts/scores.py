@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxgen.evaluate import text_image
-from jaxgen.evaluate.features import extract, unchanged
 from jaxgen.evaluate.nll import mean_and_error
+from jaxgen.evaluate.page.report import report
 from jaxgen.evaluate.pictures.picture import Picture, Sheet, Table, tiles
 from jaxgen.evaluate.prompts.runs import Run
-from jaxgen.evaluate.report import report
+from jaxgen.evaluate.stream.features import extract, unchanged
 from jaxgen.io import atomic
 
 if TYPE_CHECKING:

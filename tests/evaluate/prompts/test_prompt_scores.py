@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.features import Extractor
 from jaxgen.evaluate.prompts.lists import Prompt
 from jaxgen.evaluate.prompts.runs import Manifest, generate
 from jaxgen.evaluate.prompts.scores import score, write_report
+from jaxgen.evaluate.stream.features import Extractor
 from jaxgen.evaluate.text_image import PREFIX
 
 COLOURS = {"red": (250, 10, 20), "green": (10, 240, 30), "blue": (20, 30, 255), "grey": (9, 8, 10)}

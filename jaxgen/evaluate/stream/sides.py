@@ -3,7 +3,7 @@
 DIR[:SPLIT]      PNG, JPEG or WebP files, classes by sub-folder (see `jaxgen.data.folder`)
 FILE.npz         "arr_0" uint8 [n, H, W, C] or videos [n, T, H, W, C], and "arr_1" labels [n], as guided-diffusion
                  writes samples, or "images", "labels" and their "levels", as jaxgen does; or statistics of features
-                 in their place (see `jaxgen.evaluate.statistics`)
+                 in their place (see `jaxgen.evaluate.stream.statistics`)
 NAME[:SPLIT]     digits, emoji32 or any set of tfds; without a split "train"
 """
 
@@ -22,7 +22,7 @@ from jaxgen import data
 from jaxgen.data.folder import bases_of, files, open_folder
 from jaxgen.data.images import read_image
 from jaxgen.data.records import Records, Source
-from jaxgen.evaluate.blocks import View
+from jaxgen.evaluate.distribution.blocks import View
 from jaxgen.io import archive, images
 from jaxgen.io.progress import progress
 

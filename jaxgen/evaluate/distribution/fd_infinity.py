@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.evaluate.blocks import taken
-from jaxgen.evaluate.frechet import Moments, frechet, merge, moments
+from jaxgen.evaluate.distribution.blocks import taken
+from jaxgen.evaluate.distribution.frechet import Moments, frechet, merge, moments
 
 
 class Extrapolation(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.evaluate import markup
-from jaxgen.evaluate.page import PAGE, STYLE
+from jaxgen.evaluate.page import markup
+from jaxgen.evaluate.page.template import PAGE, STYLE
 from jaxgen.evaluate.pictures.picture import Picture, Sheet, Table
 from jaxgen.evaluate.result import Result
 from jaxgen.io import atomic, images, plots

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate.neighbours import Ranking, leave_one_out, lowest, padded
-from jaxgen.evaluate.pairs import Block, bounds, centre_of, placed, read, spread, squared_distances
+from jaxgen.evaluate.distribution.neighbours import Ranking, leave_one_out, lowest, padded
+from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, placed, read, spread, squared_distances
 from jaxgen.parallel.mesh import make_mesh
 
 

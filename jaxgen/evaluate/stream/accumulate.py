@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.evaluate import frechet, inception_score
-from jaxgen.evaluate.features import BATCH, Extractor, Layers, extract
-from jaxgen.evaluate.frechet import Moments, moments
-from jaxgen.evaluate.inception_score import Sums, sums
+from jaxgen.evaluate.distribution import frechet, inception_score
+from jaxgen.evaluate.distribution.frechet import Moments, moments
+from jaxgen.evaluate.distribution.inception_score import Sums, sums
+from jaxgen.evaluate.stream.features import BATCH, Extractor, Layers, extract
 
 READ = 1 << 24  # bytes
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from jaxgen.evaluate.inception_score import Sums, information
+from jaxgen.evaluate.distribution.inception_score import Sums, information
 
 
 def mode_score(generated: Sums, real: Sums) -> float:

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate.blocks import shape
-from jaxgen.evaluate.lpips import (
+from jaxgen.evaluate.distribution.blocks import shape
+from jaxgen.evaluate.nll import mean_and_error
+from jaxgen.evaluate.paired.lpips import (
     ALEX,
     NETWORK,
     SHIFT_TOLERANT_ALEX,
@@ -23,8 +24,7 @@ from jaxgen.evaluate.lpips import (
     frozen_lpips,
     lpips,
 )
-from jaxgen.evaluate.nll import mean_and_error
-from jaxgen.evaluate.paired import decibels, ms_ssim, mse, psnr, ssim
+from jaxgen.evaluate.paired.similarity import decibels, ms_ssim, mse, psnr, ssim
 from jaxgen.evaluate.result import Result
 from jaxgen.io.weights import open_weights
 from jaxgen.io.weights.installed import installed

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxgen.evaluate.frechet import Moments, covariance, from_statistics, moments
+from jaxgen.evaluate.distribution.frechet import Moments, covariance, from_statistics, moments
 from jaxgen.io import atomic
 
 SUFFIX = {"features": "", "spatial": "_s"}  # of the arrays of a layer, as guided-diffusion has them

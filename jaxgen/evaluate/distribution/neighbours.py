@@ -1,8 +1,8 @@
 """Euclidean nearest neighbours, exact and in bounded memory, and how close generated samples are to training data.
 
-Samples and images are rows on disk or arrays, [n, ...] (see `jaxgen.evaluate.blocks`): two blocks are held at a time.
-The device proposes candidates by bounds of their distance, the host measures these, and where one might have been
-passed over there are more candidates.
+Samples and images are rows on disk or arrays, [n, ...] (see `jaxgen.evaluate.distribution.blocks`): two blocks are
+held at a time. The device proposes candidates by bounds of their distance, the host measures these, and where one might
+have been passed over there are more candidates.
 """
 
 from functools import partial
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate.blocks import taken
-from jaxgen.evaluate.pairs import Block, bounds, centre_of, measured, placed, read, spread
+from jaxgen.evaluate.distribution.blocks import taken
+from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, measured, placed, read, spread
 from jaxgen.parallel.mesh import batch_sharding, make_mesh
 
 SPARE = 4  # candidates beyond the k that are asked for

@@ -1,4 +1,4 @@
-"""A file of running states: what `jaxgen.evaluate.accumulate` has of the images so far, to the last bit."""
+"""A file of running states: what `jaxgen.evaluate.stream.accumulate` has of the images so far, to the last bit."""
 
 import io
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxgen.evaluate.accumulate import Kept, Running, named
+from jaxgen.evaluate.stream.accumulate import Kept, Running, named
 from jaxgen.io import atomic
 from jaxgen.io.location import location
 from jaxgen.parallel import multihost

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate.blocks import View, taken
-from jaxgen.evaluate.pairs import Block, centre_of, flat, placed, products, read, spread
+from jaxgen.evaluate.distribution.blocks import View, taken
+from jaxgen.evaluate.distribution.scan import Block, centre_of, flat, placed, products, read, spread
 from jaxgen.parallel.mesh import make_mesh
 
 

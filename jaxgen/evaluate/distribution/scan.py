@@ -2,7 +2,7 @@
 
 A pair is looked at on the device through centred rows, whose products are one matrix multiplication, and only where
 its rounding leaves a question, on the host in float64. Rows are arrays [n, ...], or anything with len and slices (see
-`jaxgen.evaluate.blocks`).
+`jaxgen.evaluate.distribution.blocks`).
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from jaxgen.evaluate import blocks
+from jaxgen.evaluate.distribution import blocks
 from jaxgen.parallel.mesh import batch_sharding, replicated
 
 PAIRS = 128  # on the host at a time

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.evaluate.blocks import View, blocks, shape
-from jaxgen.evaluate.kernel import unit
-from jaxgen.evaluate.pairs import check
+from jaxgen.evaluate.distribution.blocks import View, blocks, shape
+from jaxgen.evaluate.distribution.kernel import unit
+from jaxgen.evaluate.distribution.scan import check
 
 
 def vendi(x: Any, q: float = 1.0) -> float:

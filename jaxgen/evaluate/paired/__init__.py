@@ -1,0 +1,1 @@
+"""Comparisons of images one to one."""
