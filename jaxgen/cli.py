@@ -1,5 +1,5 @@
 """The command line: jaxgen train | sample | restore | reconstruct | interpolate | evaluate | likelihood | convert |
-ratings | info."""
+prompts | sheet | ratings | info."""
 
 import argparse
 import os
@@ -18,9 +18,16 @@ from jaxgen.io.location import location
 from jaxgen.schema import SEEDS
 
 if TYPE_CHECKING:
-    from jaxgen.commands.evaluate import Asked
+    from jaxgen.commands.asked import Asked
 
 SEVERAL = "distributed", "coordinator", "num_processes", "process_id"  # a flag that is given makes one of several
+SAMPLING = "steps", "guidance", "temperature", "top_k", "top_p"  # flags of the section of that name
+ALWAYS = "metrics", "weights", "batch", "real", "image_size", "skip_bad"
+FORMS = {  # of evaluate: the flag that tells, and those that mean something beside it
+    "save_statistics": (),
+    "fake": ("out", "captions"),
+    "workdir": ("step", "num", "seed", "sampler", *SAMPLING, "classifier", "scale"),
+}
 SILENCE = 100  # seconds after which one of them is lost
 
 
@@ -39,7 +46,13 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
 
 
 class Parser(argparse.ArgumentParser):
-    """Bad arguments are bad input like any other: one sentence."""
+    """Bad arguments are bad input like any other: one sentence. `more` is told at the end of the help."""
+
+    more: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        said = super().format_help()
+        return said if self.more is None else f"{said}\n{self.more()}\n"
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; see {self.prog} --help.")
@@ -50,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     main = Parser(prog="jaxgen", description="Generative models in JAX.", allow_abbrev=False)
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
+    def command(name: str, text: str) -> Parser:
         return commands.add_parser(
             name,
             help=text,
@@ -90,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     def judged(sub: argparse.ArgumentParser) -> None:
         judge = "classifier of noisy images that guides it"
         sub.add_argument("--classifier", type=location, metavar="WORKDIR", help=judge)
-        sub.add_argument("--scale", type=float, default=1.0, help="of the classifier's gradient (default 1)")
+        sub.add_argument("--scale", type=float, help="of the classifier's gradient (default 1)")
 
     train = command("train", "Train a model, or go on with a run.")
     train.add_argument("--config", required=True, help="Python file with get_config()")
@@ -145,31 +158,43 @@ def parser() -> argparse.ArgumentParser:
     evaluate = command("evaluate", "Measure a trained model, or images against others; writes report and metrics.json.")
     evaluate.add_argument("--workdir", type=location, help="of a model, which draws samples: eval/STEP/ is written")
     evaluate.add_argument("--step", type=whole(0), help="checkpoint (default: the latest)")
-    evaluate.add_argument("--fake", metavar="IMAGES", help="in its place: a folder, an .npz file, or a tfds NAME:SPLIT")
+    evaluate.add_argument(
+        "--fake", metavar="IMAGES", help="measure these in place of a model: a folder, an .npz file, or tfds NAME:SPLIT"
+    )
     evaluate.add_argument(
         "--real",
         metavar="IMAGES",
-        help="what they are compared with, or .npz statistics of it; default: the training data",
-    )
-    evaluate.add_argument("--out", type=location, metavar="DIR", help="where to write what is measured of --fake")
-    evaluate.add_argument(
-        "--metrics",
-        default="fd,prdc,nn",
-        help="fd, prdc, nn of pixels; fid, sfid, kid, is, cmmd, fd_dinov2, ...; METRIC@NETWORK; of a model bpd and "
-        "reconstruction (default fd,prdc,nn)",
+        help="compare with these, or with their statistics in an .npz file; default: the training data of the model",
     )
     evaluate.add_argument(
-        "--weights", action="append", default=[], metavar="NETWORK=PATH", help="published file of a network; repeated"
+        "--out",
+        type=location,
+        metavar="DIR",
+        help="write the report on --fake there, beside features_*.npz of --real, which other commands use again "
+        "(default evaluation)",
     )
-    evaluate.add_argument("--num", type=whole(2), default=1000, help="samples of the model (default 1000)")
+    evaluate.add_argument(
+        "--captions", type=Path, metavar="TXT", help="those that --fake was drawn for, one a line, one image each"
+    )
+    evaluate.add_argument(
+        "--metrics", default="fd,prdc,nn", help="see below; of a model also bpd, reconstruction (default fd,prdc,nn)"
+    )
+    evaluate.add_argument(
+        "--weights", action="append", default=[], metavar="NAME=PATH", help="file of a network, see below; repeated"
+    )
+    evaluate.more = listing
+    evaluate.add_argument("--num", type=whole(2), help="samples of the model (default 1000)")
     sampling(evaluate)
     judged(evaluate)
-    evaluate.add_argument("--seed", type=whole(*SEEDS), default=0)
+    evaluate.add_argument("--seed", type=whole(*SEEDS), help="of the samples of the model (default 0)")
     evaluate.add_argument("--batch", type=whole(1), help="images a network sees at a time (default 50; videos 8)")
     evaluate.add_argument("--image_size", type=whole(1), help="cut and resample images of folders and tfds data to it")
     evaluate.add_argument("--skip_bad", action="store_true", help="leave out damaged files of a folder, naming each")
     evaluate.add_argument(
-        "--save_statistics", type=location, metavar="NPZ", help="of --real, for later commands' --real"
+        "--save_statistics",
+        type=location,
+        metavar="NPZ",
+        help="write the statistics of --real there and measure nothing; later commands take the file as --real",
     )
     shared(evaluate)
 
@@ -193,6 +218,25 @@ def parser() -> argparse.ArgumentParser:
     ratings = command("ratings", "Say what people prefer, from the files that side-by-side sheets gave.")
     ratings.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a downloaded ratings-*.json")
 
+    prompts = command("prompts", "Score images of a list of prompts by CLIP, or make a run of such a folder.")
+    prompts.add_argument("--run", dest="folder", required=True, type=Path, help="of a manifest.json and its images")
+    prompts.add_argument("--images", type=Path, metavar="DIR", help="make the run of these, in the order of the list")
+    prompts.add_argument("--list", dest="listed", type=Path, metavar="FILE", help="PartiPrompts.tsv, CSV of DrawBench")
+    prompts.add_argument("--system", help="what made --images (default: the name of their folder)")
+    prompts.add_argument(
+        "--weights", action="append", default=[], metavar="clip=PATH", help="ViT-B-32.pt is that of CLIPScore"
+    )
+    prompts.add_argument("--vocabulary", type=Path, help="bpe_simple_vocab_16e6.txt.gz, tokenizer.json or merges.txt")
+    prompts.add_argument("--references", type=Path, metavar="TSV", help="Prompt<tab>Reference lines, of RefCLIPScore")
+    prompts.add_argument("--candidates", type=whole(2), default=100, help="texts of R-precision (default 100)")
+    prompts.add_argument("--seed", type=whole(*SEEDS), default=0, help="that draws these")
+
+    sheet = command("sheet", "Write a page on which people compare the images of two runs side by side.")
+    sheet.add_argument("runs", nargs=2, type=Path, metavar="RUN", help="folders of the same prompts and seeds")
+    sheet.add_argument("--out", default=Path("sheet.html"), type=Path, help="the page (default sheet.html)")
+    sheet.add_argument("--num", type=whole(1), help="prompts, drawn at random (default: all)")
+    sheet.add_argument("--seed", type=whole(*SEEDS), default=0, help="of order and sides")
+
     info = command("info", "Parameters, FLOPs per step, and what the configuration means.")
     source = info.add_mutually_exclusive_group(required=True)
     source.add_argument("--workdir", type=location)
@@ -204,7 +248,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> str:
     """The command of `args`: what it has to say at the end."""
-    flags = {name: f"sampling.{name}" for name in ("steps", "guidance", "temperature", "top_k", "top_p")}
+    flags = {name: f"sampling.{name}" for name in SAMPLING}
     flags |= {name: f"likelihood.{name}" for name in ("divergence", "draws", "importance")}
     given = {key: getattr(args, flag, None) for flag, key in flags.items()}
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None] + overrides
@@ -221,6 +265,20 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         from jaxgen.commands.ratings import ratings
 
         return ratings(args.files)
+    if args.command == "prompts":
+        from jaxgen.commands.metrics import files
+        from jaxgen.commands.prompts import Made, prompts
+
+        if (args.images is None) != (args.listed is None) or args.system is not None and args.images is None:
+            raise ValueError("--images and --list go together, and --system with them: give both, or --run alone.")
+        made = None if args.images is None else Made(args.images, args.listed, args.system)
+        return prompts(
+            args.folder, files(args.weights), args.vocabulary, made, args.references, args.candidates, args.seed
+        )
+    if args.command == "sheet":
+        from jaxgen.commands.sheet import sheet
+
+        return sheet(tuple(args.runs), args.out, args.num, args.seed)
     if args.command == "info":
         from jaxgen.commands.cost import target
         from jaxgen.commands.info import info_of_config, info_of_workdir
@@ -230,14 +288,12 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
             return info_of_config(load(args.config, overrides), place)
         return info_of_workdir(args.workdir, overrides, place)
 
-    if args.command == "evaluate" and args.workdir is None:
-        from jaxgen.commands.evaluate import compare, save
+    if args.command == "evaluate" and form(args, overrides) != "workdir":
+        from jaxgen.commands.compare import compare, save
 
         if args.save_statistics is not None:
             return save(asked(args), args.save_statistics)
-        if args.fake is None or args.out is None:
-            raise ValueError("give --workdir of a model, or --fake and --real images with --out for the report.")
-        return compare(args.fake, asked(args), args.out)
+        return compare(args.fake, asked(args), location("evaluation") if args.out is None else args.out)
 
     from jaxgen.commands.model import guided, open_model
 
@@ -248,7 +304,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         return likelihood(models, args.split, args.num, args.seed)
     model = open_model(args.workdir, overrides, args.step, getattr(args, "sampler", None))
     if getattr(args, "classifier", None) is not None:
-        model = guided(model, open_model(args.classifier, mesh=model.mesh), args.scale)
+        model = guided(model, open_model(args.classifier, mesh=model.mesh), 1.0 if args.scale is None else args.scale)
     if args.command == "sample":
         from jaxgen.commands.sample import sample
 
@@ -269,16 +325,46 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         return interpolate(model, args.num, args.frames, args.seed, args.label, args.out)
     from jaxgen.commands.evaluate import evaluate
 
-    return evaluate(model, asked(args), args.num, args.seed)
+    return evaluate(model, asked(args), args.num or 1000, args.seed or 0)
+
+
+def form(args: argparse.Namespace, overrides: Sequence[str]) -> str:
+    """Which of FORMS `jaxgen evaluate` has. Raises ValueError where a flag would do nothing in it."""
+    given = {name for name, value in vars(args).items() if value is not None and value is not False and value != []}
+    found = next((name for name in FORMS if name in given), None)
+    if found is None:
+        raise ValueError("give --workdir of a model, or --fake images, or --real with --save_statistics.")
+    known = {found, *FORMS[found], *ALWAYS, *SEVERAL, "timeout", "command"}
+    other = [f"--{name}" for name in vars(args) if name in given - known]
+    if found != "workdir":
+        other += [f"--config.{override}" for override in overrides]
+    elif args.real is None:
+        other += [f"--{name}" for name in ("image_size", "skip_bad") if name in given]
+    if "scale" in given and "classifier" not in given:
+        other.append("--scale")
+    if other:
+        beside = " without --real" * (other[0] in ("--image_size", "--skip_bad"))
+        beside = " without --classifier" if other[0] == "--scale" else beside
+        raise ValueError(f"{other[0]} does nothing beside --{found}{beside}: leave it out.")
+    return found
+
+
+def listing() -> str:
+    """What --metrics and --weights of `jaxgen evaluate` may name."""
+    from jaxgen.commands.metrics import listing
+
+    return listing()
 
 
 def asked(args: argparse.Namespace) -> "Asked":
     """What `jaxgen evaluate` is to measure."""
-    from jaxgen.commands.evaluate import Asked
+    from jaxgen.commands.asked import Asked
     from jaxgen.commands.metrics import files
+    from jaxgen.evaluate.stream.captions import read_captions
 
+    captions = None if args.captions is None else read_captions(args.captions)
     weights = files(args.weights)
-    return Asked(args.metrics, args.real, weights, args.batch, args.image_size, args.skip_bad)
+    return Asked(args.metrics, args.real, weights, args.batch, args.image_size, args.skip_bad, captions)
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,8 @@
 """If these fail, `jaxgen evaluate --real --fake` measures other images than it was given, or forgets what it saw."""
 
+import hashlib
 import json
+import os
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from jaxgen.evaluate import figures
 from jaxgen.evaluate.distribution.frechet import frechet, moments
 from jaxgen.evaluate.stream import features, running
 from jaxgen.evaluate.stream.features import Extractor
+from jaxgen.evaluate.stream.sides import open_side
 
 REAL, FAKE = (np.random.default_rng(i).integers(0, 256, (n, 6, 6, 3), np.uint8) for i, n in ((0, 50), (1, 45)))
 
@@ -40,7 +43,7 @@ def tiny(monkeypatch):
     def fn(params, x):
         return {"features": x.reshape(len(x), -1)[:, :4].astype(jnp.float32) / 255, "logits": x[:, 0, 0] / 50.0}
 
-    monkeypatch.setitem(metrics.NETWORKS, "tiny", metrics.Network("tiny", "tiny", "tiny"))
+    monkeypatch.setitem(metrics.NETWORKS, "tiny", metrics.Network("tiny", "tiny", "tiny", "tiny.pth"))
     monkeypatch.setattr(measure, "open_network", lambda name, weights: Extractor(fn, (), "a few pixels, float32"))
     monkeypatch.setattr(features, "BLOCK", 10)
     monkeypatch.setattr(running, "SHARE", 0)
@@ -98,7 +101,7 @@ def test_a_killed_evaluation_goes_on_with_the_images_it_has_not_seen(images, tin
     monkeypatch.setattr(features, "batched", watched)
     assert cli.main(argv) == 130 and cli.main(argv) == 130
     with monkeypatch.context() as late:
-        late.setattr(measure, "told", lambda real: (_ for _ in ()).throw(KeyboardInterrupt))
+        late.setattr(measure, "told", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         assert cli.main(argv) == 130
     assert cli.main(argv) == 0
     assert len(seen) == 5 + 5 and document(images) == whole
@@ -131,7 +134,7 @@ def test_bad_input_is_one_sentence(images, tiny, capsys):
     )
     assert "one to one" in refused(capsys, *command(images, "--metrics=ssim"))
     assert "bpd is of a model" in refused(capsys, *command(images, "--metrics=bpd"))
-    assert "--fake and --real" in refused(capsys, "evaluate", f"--fake={images}/fake")
+    assert "fd compares --fake with --real" in refused(capsys, "evaluate", f"--fake={images}/fake")
     assert "Fréchet distances" in refused(capsys, *argv[:2], "--metrics=prdc", "--save_statistics=x.npz")
     damaged = images / "fake" / "07.png"
     damaged.write_bytes(damaged.read_bytes()[:-40])
@@ -157,9 +160,203 @@ def test_every_name_of_a_metric_means_one():
     for name in metrics.ALIASES:
         one = metrics.parse(name)
         assert one.metric is figures.METRICS[metrics.ALIASES[name].partition("@")[0]]
-    result = figures.Result("FD", 0.0, "", 2)
+    named = {name: figure_of(f"fd@{name}") for name in (metrics.PIXELS, *metrics.NETWORKS)}
+    assert len(set(named.values())) == len(named)
     distances = [name for name, full in metrics.ALIASES.items() if full.startswith("fd@")]
-    named = {name: metrics.parse(name).named(result, "").name for name in distances}
+    named = {name: figure_of(name) for name in distances}
     assert len(set(named.values())) == len(named)
     assert named["fid"] == "FID" and named["sfid"] == "sFID" and named["fd"] == "FDpix" and named["fvd"] == "FVD"
     assert named["fd_lite0"] == "FD-lite0" and named["fd_dinov2"] == "FD-DINOv2"
+    assert figure_of("cmmd", "MMD") == "CMMD" and figure_of("fid_clean") == "FID-clean"
+
+
+def figure_of(name, figure="FD", label=None):
+    """The name of a figure of the metric `name` in a network that calls itself `label`, by default as published."""
+    one = metrics.parse(name)
+    known = metrics.NETWORKS.get(one.network)
+    network = known and Extractor(None, None, "", label=known.label if label is None else label)
+    return one.named(figures.Result(figure, 0.0, "", 2), "", network).name
+
+
+def test_a_published_name_is_of_the_published_network_alone():
+    """Breaks if CMMD is printed for a CLIP of another size, FID for weights of one's own, KID for raw pixels: numbers
+    that would be compared with those of papers."""
+    assert figure_of("cmmd", "MMD", "CLIP-B/32") == "MMD-CLIP-B/32-cmmd"
+    assert figure_of("fd_dinov2", label="DINOv2-S/14") == "FD-DINOv2-S/14"
+    assert figure_of("fid_clean", label="Inception (unknown weights)") == "FD-Inception-clean (unknown weights)"
+    assert figure_of("sfid", label="Inception (unknown weights)") == "FD-Inception-spatial (unknown weights)"
+    assert figure_of("fid", label="") == "FD-inception"
+    of_pixels = {name: figure_of(f"{name}@pixels", figure) for name, figure in (("kid", "KID"), ("mmd", "MMD"))}
+    assert of_pixels == {"kid": "KID-pix", "mmd": "MMD-pix"}
+    assert figure_of("ipr@pixels", "improved_precision") == "improved_precision-pix"
+    assert figure_of("prdc", "precision") == "precision"
+
+
+def test_two_names_of_one_metric_are_measured_once(images, tiny):
+    """Breaks if fd and fd@pixels are two figures of one name, which the report refuses after hours of work."""
+    assert cli.main(command(images, "--metrics=nn,nn@pixels,fd@tiny,fd@tiny.features")) == 0
+    assert [*document(images)["figures"]] == ["nearest_train_median", "nearest_train_p05", "copies", "FD-tiny"]
+
+
+def test_one_reference_gives_one_distance_whatever_else_is_asked(images, tiny, monkeypatch, capsys):
+    """Breaks if a file of images beside statistics of more images, as guided-diffusion publishes them, is the one with
+    fid and the other with fid,kid: two values of one name and protocol."""
+    monkeypatch.setattr(measure, "UNNAMED", "tiny")
+    whole = np.random.default_rng(2).normal(0.5, 0.3, (500, 4))
+    held = {"mu": whole.mean(0), "sigma": np.cov(whole, rowvar=False)}
+    np.savez(images / "real.npz", REAL, **held)
+    assert cli.main(command(images, "--metrics=fd@tiny")) == 0
+    alone = document(images)["figures"]["FD-tiny"]
+    assert "warning: real.npz does not say of which features" in capsys.readouterr().err
+    assert cli.main(command(images, "--metrics=fd@tiny,prdc@tiny")) == 0
+    found = document(images)["figures"]
+    assert (
+        found["FD-tiny"]["value"] == pytest.approx(alone["value"]) and found["FD-tiny"]["protocol"] == alone["protocol"]
+    )
+    assert alone["value"] == pytest.approx(frechet(moments(rows(FAKE)), moments(whole)), rel=1e-3)
+    assert alone["protocol"].endswith(
+        "against the statistics in real.npz of an unknown number of images, which do not say of which features they are"
+    )
+    assert found["recall-tiny"]["protocol"] == "a few pixels, float32; against 50 images of real.npz"
+    np.savez(images / "real.npz", REAL, features="a few pixels, float32", n=500, **held)
+    monkeypatch.setattr(measure, "UNNAMED", "inception")
+    assert cli.main(command(images, "--metrics=fd@tiny")) == 0
+    assert document(images)["figures"]["FD-tiny"]["protocol"].endswith("the statistics in real.npz of 500 images")
+    np.savez(images / "real.npz", REAL, features="others", n=500, **held)
+    assert cli.main(command(images, "--metrics=fd@tiny")) == 0
+    assert document(images)["figures"]["FD-tiny"]["protocol"].endswith("against 50 images of real.npz")
+
+
+@pytest.mark.parametrize(
+    ("metric", "arrays", "said"),
+    [
+        ("fd@tiny", {"features": "others"}, "are of others, but these are a few pixels"),
+        (
+            "fd@tiny",
+            {"mu": np.zeros(3), "sigma": np.eye(3)},
+            "are of 3 features, but those of a few pixels, float32 are 4",
+        ),
+        ("fd@tiny.logits", {"n": 9}, "needs mu_logits and sigma_logits in real.npz, which has statistics of features"),
+    ],
+)
+def test_statistics_of_others_are_refused_before_a_network_runs(
+    images, tiny, capsys, monkeypatch, metric, arrays, said
+):
+    """Breaks if that is found out when all samples have been seen."""
+    monkeypatch.setattr(measure, "accumulate", lambda *given: pytest.fail("the network ran"))
+    np.savez(images / "real.npz", **{"mu": np.zeros(4), "sigma": np.eye(4)} | arrays)
+    assert said in refused(capsys, *command(images, f"--metrics={metric}"))
+
+
+def test_pairs_that_are_none_are_refused_before_a_network_runs(images, tiny, capsys, monkeypatch):
+    """Breaks if another number of images or other file names are found out when all networks have run."""
+    monkeypatch.setattr(measure, "accumulate", lambda *given: pytest.fail("the network ran"))
+    assert "psnr compares at least 2 images one to one" in refused(capsys, *command(images, "--metrics=fd@tiny,psnr"))
+    (images / "fake").rename(images / "other")
+    for i, image in enumerate(FAKE):
+        path = images / "fake" / f"{i + 1:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(path)
+    argv = ["evaluate", f"--real={images}/other", f"--fake={images}/fake", f"--out={images}/out"]
+    assert "00.png beside 01.png" in refused(capsys, *argv, "--metrics=fd@tiny,psnr")
+
+
+def test_what_was_seen_of_the_reference_is_kept_for_other_metrics(images, tiny, monkeypatch):
+    """Breaks if rows that one command keeps are lost when the next needs other states, or seen again for moments."""
+    seen, real = [], measure.accumulate
+
+    def watched(network, rows, needs, *given):
+        seen.append(len(rows))
+        return real(network, rows, needs, *given)
+
+    monkeypatch.setattr(measure, "accumulate", watched)
+    for name in ("mode_score@tiny", "prdc@tiny", "fd@tiny", "mode_score@tiny", "prdc@tiny"):
+        assert cli.main(command(images, f"--metrics={name}")) == 0
+    assert seen.count(len(REAL)) == 2 and seen.count(len(FAKE)) == 5
+    assert len(list((images / "out").glob("features_*"))) == 1
+
+
+def test_flags_that_do_nothing_are_refused(images, capsys):
+    """Breaks if --fake is silently ignored beside --workdir, or a flag of models beside --fake."""
+    fake, out, real = f"--fake={images}/fake", f"--out={images}/out", f"--real={images}/real.npz"
+    model = ["--num=5", "--seed=0", "--step=0", "--sampler=heun", "--steps=4", "--guidance=2", "--scale=2"]
+    for flag in (*model, f"--classifier={images}", "--config.seed=1", "--config.sampling.grid=edm"):
+        said = refused(capsys, "evaluate", fake, real, out, flag)
+        assert flag.partition("=")[0] in said and "does nothing beside --fake" in said
+    assert "--workdir does nothing beside --fake" in refused(capsys, "evaluate", f"--workdir={images}", fake)
+    for flag in (out, f"--captions={images}/c.txt"):
+        said = refused(capsys, "evaluate", f"--workdir={images}", flag)
+        assert f"{flag.partition('=')[0]} does nothing beside --workdir" in said
+    assert "--skip_bad does nothing beside --workdir without --real" in refused(
+        capsys, "evaluate", f"--workdir={images}", "--skip_bad"
+    )
+    for flag in (fake, out, f"--workdir={images}", "--num=3"):
+        said = refused(capsys, "evaluate", f"--save_statistics={images}/x.npz", real, flag)
+        assert f"{flag.partition('=')[0]} does nothing beside --save_statistics" in said
+    assert "must end in .npz" in refused(capsys, "evaluate", f"--save_statistics={images}/x", real, "--metrics=fid")
+    assert "there is no file" in refused(capsys, "evaluate", fake, f"--real={images}/nosuch.npz", out)
+
+
+def test_what_needs_no_reference_and_no_folder_asks_for_none(images, tiny, monkeypatch, capsys):
+    """Breaks if an Inception Score of a folder demands another one, or a place for its report."""
+    monkeypatch.chdir(images)
+    assert cli.main(["evaluate", "--fake=fake", "--metrics=is@tiny,vendi@tiny"]) == 0
+    found = json.loads((images / "evaluation" / "metrics.json").read_text())["figures"]
+    assert found["IS-tiny"]["protocol"] == "a few pixels, float32" and "Vendi-tiny" in found
+    assert "fd@tiny compares --fake with --real" in refused(capsys, "evaluate", "--fake=fake", "--metrics=fd@tiny")
+
+
+def test_what_is_printed_says_as_much_as_there_is(images, tiny, capsys):
+    """Breaks if a small figure is rounded to 0.0000, a count looks measured, or n and protocol are not said."""
+    assert cli.main(command(images, "--metrics=kid@tiny,nn")) == 0
+    said, found = capsys.readouterr().out.splitlines(), document(images)["figures"]
+    assert "Raw pixels in [0, 1] on 256 levels, Euclidean; against 50 images of real.npz" in said[3]
+    assert said[0].startswith("a few pixels, float32; against 50 images of real.npz")
+    assert "  copies                 0, n = 45" in said
+    (kid,) = (line for line in said if line.startswith("  KID_full-tiny"))
+    value, error = (float(word) for word in kid.split(",")[0].split()[1::2])
+    assert value == pytest.approx(found["KID_full-tiny"]["value"], rel=0.1)
+    assert error == pytest.approx(found["KID_full-tiny"]["error"], rel=0.1)
+
+
+def test_images_for_captions_say_so(images, tiny, capsys):
+    """Breaks if the list of captions, the reference or how it was cut is not in the figures of text-to-image samples,
+    which none can be compared without."""
+    listed = [f"a picture of {i // 2}" for i in range(45)]
+    (images / "captions.txt").write_text("\n".join(listed))
+    argv = ["--metrics=fd@tiny,is@tiny", f"--captions={images}/captions.txt"]
+    assert cli.main([*command(images, *argv), "--image_size=6"]) == 0
+    found = document(images)["figures"]
+    digest = hashlib.sha256("".join(f"{caption}\n" for caption in listed).encode()).hexdigest()
+    assert found["FD-tiny"]["protocol"] == (
+        "a few pixels, float32; text to image, 45 samples, one for each of 45 captions (23 different) of captions.txt, "
+        f"list sha256 {digest}, crop central square, resize 6 px by Lanczos; against 50 images of real.npz, crop none, "
+        "resize none; mode tiny"
+    )
+    assert "against" not in found["IS-tiny"]["protocol"] and digest in found["IS-tiny"]["protocol"]
+    (images / "captions.txt").write_text("\n".join(listed[1:]))
+    assert "each of the 44 captions of captions.txt, got 45 of fake" in refused(capsys, *command(images, *argv))
+    (images / "captions.txt").write_text("\n".join([*listed[1:], "", "x"]))
+    assert "line 45 is empty" in refused(capsys, *command(images, *argv))
+
+
+def test_a_file_name_that_is_no_text_is_measured_and_shown(images, tiny):
+    """Breaks if a name that is no UTF-8, which file systems allow, ends in a traceback after all is computed."""
+    (images / "fake" / "07.png").rename(os.fsdecode(os.fsencode(images / "fake") + b"/\xff7.png"))
+    (images / "fake").rename(os.fsdecode(os.fsencode(images) + b"/fa\xffe"))
+    fake = os.fsdecode(os.fsencode(f"--fake={images}/") + b"fa\xffe")
+    argv = ["evaluate", f"--real={images}/real.npz", fake, f"--out={images}/out", "--metrics=nn,fd@tiny"]
+    assert cli.main(argv) == 0
+    page = (images / "out" / "report.html").read_text()
+    assert "<h1>fa\\xffe against real.npz" in page
+    assert "\\xff7.png" in open_side(fake.removeprefix("--fake=")).files
+
+
+def test_the_help_names_all_that_can_be_asked_for(capsys):
+    """Breaks if a network, the name of its weights, its file or what runs offline is left to be guessed."""
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "--help"])
+    said = capsys.readouterr().out
+    for name in (*figures.METRICS, *metrics.ALIASES, *metrics.NETWORKS, *metrics.PAIRED, "alex, lpips_alex"):
+        assert name in said, name
+    assert said.count("offline: found in the package") == 3

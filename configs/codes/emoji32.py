@@ -18,14 +18,14 @@ def get_config() -> ConfigDict:
     config.data.dataset = "emoji32"
     config.data.conditional = True
     config.tokenizer = call("trained", workdir="runs/vqvae_emoji32")
-    config.model = call("transformer", width=256, depth=6, heads=4, dropout=0.2)
+    config.model = call("transformer", width=128, depth=4, heads=4, dropout=0.1)
     config.loss.drop_condition = 0.1
     config.optimizer = call(
-        "adam", learning_rate=1e-3, b2=0.95, clip=1.0, warmup=200, decay_steps=config.train.get_oneway_ref("steps")
+        "adam", learning_rate=2e-3, b2=0.95, clip=1.0, warmup=200, decay_steps=config.train.get_oneway_ref("steps")
     )
     config.ema = call("warm", decay=0.999)
-    config.train.steps = 10000
+    config.train.steps = 2000
     config.train.batch_size = 64
-    config.train.checkpoint_every = 1000
-    config.train.sample_every = 1000
+    config.train.checkpoint_every = 250
+    config.train.sample_every = 500
     return config

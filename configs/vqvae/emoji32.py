@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     config.data.dataset = "emoji32"
     quantizer = call("moving_average", size=256, dim=64, restart=0.1)
     config.model = call("vqvae", quantizer=quantizer)
-    config.train.steps = 20000
+    config.train.steps = 3000
     config.train.batch_size = 64
     config.train.checkpoint_every = 1000
     config.train.sample_every = 1000

@@ -1,11 +1,12 @@
 """Evaluation metrics beside those of other libraries: the same images and features, in one run.
 
-    python experiments/benchmarks/metrics.py [--rounds=3 --only=Frechet]     (or `make bench`; the extra "bench")
+    python experiments/benchmarks/metrics.py [--rounds=3 --only=frechet]     (or `make bench`; the extra "bench")
 
-Every figure stands beside a truth that none of the libraries computes, by a closed form where there is one and else in
-float64 from the definition; an error is the largest difference from it, relative to the largest of it. Where time is
-told it is the least of interleaved rounds after a warm-up, all with the same number of threads: of the clock, and in
-brackets of the processor's cores added up, into which other work on the machine does not count.
+Every figure stands beside a truth, a closed form where there is one and else the definition in float64; an error is the
+largest difference from it, relative to the largest of it. Where time is told it is the least of interleaved rounds, all
+with the same number of threads, after a warm-up: of the clock, and in brackets of the processor's cores added up, into
+which other work on the machine does not count. Where there is such work, one core alone (`taskset -c 0`) is the fair
+measure: threads that wait for each other spin.
 """
 
 import argparse
@@ -81,14 +82,16 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows with this in the name of their function")
     given = parser.parse_args()
     try:
-        import metrics_features
-        import metrics_images
+        import metrics_peers  # noqa: F401
         import torch
-    except ImportError as missing:
+    except ModuleNotFoundError as missing:
         raise SystemExit(f'{missing.name} is missing: `make bench` installs it, of the extra "bench".') from None
+    import metrics_features
+    import metrics_images
+
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
-    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, PyTorch {torch.__version__}, {threads} threads\n")
+    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, PyTorch {torch.__version__}, threads: {threads}\n")
 
     def chosen(makers: Sequence[Callable[[int], Row]]) -> Iterator[Row]:
         return (make(given.count) for make in makers if given.only in make.__name__)

@@ -12,8 +12,8 @@ from jax import Array
 from jaxgen.commands import question
 from jaxgen.commands.model import Model, folder, open_data
 from jaxgen.data import Source
-from jaxgen.evaluate.nll import bits_per_dim, mean_and_error
-from jaxgen.evaluate.result import Result
+from jaxgen.evaluate.nll import bits_per_dim
+from jaxgen.evaluate.result import Result, mean_and_error
 from jaxgen.io.progress import Progress, progress
 from jaxgen.io.rows import Rows, complete, remove, share
 from jaxgen.parallel.batched import batch_of, streamed

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgen.configuration import unknown
+from jaxgen.evaluate.extractors import inception, lite0, vgg
 from jaxgen.evaluate.extractors.inception import RULES
 from jaxgen.evaluate.figures import METRICS, Metric
 from jaxgen.evaluate.paired import comparisons
@@ -22,10 +23,12 @@ PIXELS = "pixels"
 class Network(NamedTuple):
     """A network that figures can be taken in.
 
-    label:   in the names of figures.
+    label:   of the Extractor that published names of figures mean; any other has its own label in their place.
     module:  of jaxgen.evaluate.extractors, and the `options` of its `open`.
     weights: NETWORK of --weights NETWORK=PATH.
-    file:    what PATH is a file of; "" where `open` finds one by itself, or says what is missing.
+    file:    what PATH is a file of.
+    variant: what tells its figures from others of the same weights.
+    package: that `open` finds the file in, where there is no PATH.
     clips:   how those are cut that it looks at, of a network for videos [n, T, H, W, C].
     batch:   images at a time.
     """
@@ -33,16 +36,21 @@ class Network(NamedTuple):
     label: str
     module: str
     weights: str
+    file: str
     options: Mapping[str, Any] = {}
-    file: str = ""
+    variant: str = ""
+    package: str = ""
     clips: Protocol | None = None
     batch: int = BATCH
 
 
+CLIP = "OpenAI's ViT-L-14-336px.pt"
+I3D = "i3d_torchscript.pt of StyleGAN-V"
+
 NETWORKS = {
-    "inception": Network("Inception", "inception", "inception", {"rule": "tf1"}),
+    "inception": Network("Inception", "inception", "inception", inception.ADDRESS),
     **{
-        f"inception_{rule}": Network(f"Inception-{rule}", "inception", "inception", {"rule": rule})
+        f"inception_{rule}": Network("Inception", "inception", "inception", inception.ADDRESS, {"rule": rule}, rule)
         for rule in RULES
         if rule != "tf1"
     },
@@ -50,18 +58,19 @@ NETWORKS = {
         "torchvision-Inception",
         "torchvision_inception",
         "torchvision_inception",
-        file="inception_v3_google-0cc3c7bd.pth",
+        "torchvision's inception_v3_google-0cc3c7bd.pth",
     ),
-    "i3d": Network("I3D", "i3d", "i3d", file="i3d_torchscript.pt", clips=Protocol(), batch=8),
+    "i3d": Network("I3D", "i3d", "i3d", I3D, clips=Protocol(), batch=8),
     **{
-        f"i3d_{name}": Network(f"I3D-{name}", "i3d", "i3d", file="i3d_torchscript.pt", clips=clips, batch=8)
+        f"i3d_{name}": Network("I3D", "i3d", "i3d", I3D, variant=name, clips=clips, batch=8)
         for name, clips in PROTOCOLS.items()
     },
-    "vgg": Network("VGG", "vgg", "vgg", file="torchvision's vgg16-397923af.pth"),
-    "lite0": Network("lite0", "lite0", "lite0"),
-    "dinov2": Network("DINOv2", "dinov2", "dinov2", file="dinov2_vitl14_pretrain.pth"),
-    "clip": Network("CLIP", "clip", "clip", file="OpenAI's ViT-L-14-336px.pt"),
-    "clip_cmmd": Network("CLIP-cmmd", "clip", "clip", {"rule": "cmmd"}, "OpenAI's ViT-L-14-336px.pt"),
+    "vgg": Network("VGG", "vgg", "vgg", vgg.ADDRESS),
+    "lite0": Network("lite0", "lite0", "lite0", Path(lite0.FILE).name, package=lite0.PACKAGE),
+    "dinov2": Network("DINOv2-L/14", "dinov2", "dinov2", "dinov2_vitl14_pretrain.pth"),
+    "clip": Network("CLIP-L/14-336", "clip", "clip", CLIP),
+    "clip_gelu": Network("CLIP-L/14-336-gelu", "clip", "clip_gelu", "a CLIP trained with gelu", {"activation": "gelu"}),
+    "clip_cmmd": Network("CLIP-L/14-336", "clip", "clip", CLIP, {"rule": "cmmd"}, "cmmd"),
 }
 
 ALIASES = {
@@ -86,12 +95,15 @@ ALIASES = {
     **{f"fvd_{name}": f"fd@i3d_{name}" for name in PROTOCOLS},
 }
 
+OF_PIXELS = "precision", "recall", "density", "coverage", "nearest_train_median", "nearest_train_p05", "copies"
 PUBLISHED = {  # names of figures that say their network
     ("FD", "pixels"): "FDpix",
+    **{(name, "pixels"): name for name in OF_PIXELS},
     ("FD", "inception"): "FID",
     **{("FD", f"inception_{rule}"): f"FID-{rule}" for rule in RULES if rule != "tf1"},
     ("FD", "inception.spatial"): "sFID",
     ("FD_infinity", "inception"): "FID_infinity",
+    ("FD", "dinov2"): "FD-DINOv2",
     ("FD", "i3d"): "FVD",
     **{("FD", f"i3d_{name}"): f"FVD-{name}" for name in PROTOCOLS},
     ("MMD", "clip_cmmd"): "CMMD",
@@ -120,19 +132,26 @@ class Chosen(NamedTuple):
         """These fields of Seen as `jaxgen.evaluate.stream.accumulate` names them."""
         return {f"{field}.{self.layer}" for field in fields}
 
-    def named(self, result: Result, protocol: str) -> Result:
-        """A figure of this metric under its own name."""
+    def named(self, result: Result, protocol: str, network: Extractor | None) -> Result:
+        """A figure of this metric in `network`, or in raw pixels, under its own name: a published one where label and
+        layer are those that it means, else one that says them."""
         where = self.network if self.layer == self.metric.layer else f"{self.network}.{self.layer}"
-        label = NETWORKS[self.network].label if self.network in NETWORKS else ""
-        full = "-".join(part for part in (result.name, label, where.partition(".")[2]) if part)
-        weights = re.search(r"sha256 ([0-9a-f]{64})", protocol)
-        return result._replace(
-            name=PUBLISHED.get((result.name, where), full),
-            protocol=protocol,
-            layer=self.layer,
-            weights=weights[1] if weights else "",
-            dtype="float32",
-        )
+        known = NETWORKS.get(self.network)
+        label = "pix" if network is None else network.label or self.network
+        common = known is None or label == known.label
+        name = PUBLISHED.get((result.name, where)) if common else None
+        if name is None:
+            size, space, note = label.partition(" ")
+            variant = known.variant if known else ""
+            name = "-".join(part for part in (result.name, size, variant, where.partition(".")[2]) if part)
+            name += space + note
+        weights, dtype = ("", "float64") if network is None else (network.weights, network.dtype)
+        return result._replace(name=name, protocol=protocol, layer=self.layer, weights=weights, dtype=dtype)
+
+    @property
+    def space(self) -> tuple[Metric, str, str]:
+        """What it is, whatever it was called: two of one would be one figure twice."""
+        return self.metric, self.network, self.layer
 
 
 def parse(text: str) -> Chosen:
@@ -155,9 +174,10 @@ def open_network(name: str, weights: Mapping[str, Path]) -> Extractor:
     """The network with its weights from these files. Raises ValueError where its file is missing or another one."""
     network = NETWORKS[name]
     path = weights.get(network.weights)
-    if path is None and network.file:
+    if path is None and not network.package:
         raise ValueError(
-            f"{name} needs the weights of its network: pass --weights {network.weights}=PATH of {network.file}."
+            f"{name}, a network of {network.label}, needs its weights: pass --weights {network.weights}=PATH of "
+            f"{network.file}."
         )
     opener: Callable[..., Extractor] = import_module(f"jaxgen.evaluate.extractors.{network.module}").open
     found = opener(path, **network.options)
@@ -192,3 +212,32 @@ def files(given: Sequence[str]) -> dict[str, Path]:
             raise unknown("network", name, known)
         found[name] = Path(path)
     return found
+
+
+def listing() -> str:
+    """All that --metrics and --weights may name, as lines."""
+    networks = [("pixels", "", "raw pixels, no weights")]
+    for name, network in NETWORKS.items():
+        networks.append((name, network.weights, network.file.rpartition("/")[2] + offline(network.package)))
+    pairs = [(name, "", "") for name in comparisons.PIXELS]
+    for name in comparisons.TRUNKS:
+        of = f"torchvision's network and the linear layers of LPIPS 0.1, {name}.pth"
+        pairs.append((f"lpips_{name}", f"{name}, lpips_{name}", of))
+    for name in comparisons.SHIFT_TOLERANT:
+        file = comparisons.FILE.format(name).rpartition("/")[2]
+        pairs.append((f"stlpips_{name}", f"stlpips_{name}", file + offline(comparisons.PACKAGE)))
+    parts = {
+        "NETWORK, and its file as --weights NAME=FILE": networks,
+        "short for": [(alias, full, "") for alias, full in ALIASES.items()],
+        "images of --fake beside those of --real, one to one": pairs,
+    }
+    lines = [f"a metric is METRIC@NETWORK or METRIC@NETWORK.LAYER, with METRIC one of {', '.join(METRICS)}"]
+    for title, rows in parts.items():
+        lines.append(f"{title}:")
+        lines += [f"  {name:<23}{second:<23}{third}".rstrip() for name, second, third in rows]
+    return "\n".join(lines)
+
+
+def offline(package: str) -> str:
+    """What to say of a file that a package brings along."""
+    return f", offline: found in the package {package} of pip install 'jaxgen[offline]'" if package else ""

@@ -1,6 +1,6 @@
 """jaxgen ratings: what people prefer, from the files that their sheets gave."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxgen.evaluate.prompts.ratings import (
@@ -27,10 +27,10 @@ def ratings(paths: Sequence[Path]) -> str:
     raters = {rating.rater for rating in found}
     said = [f"a = {a}, b = {b}; {len(raters)} rater{'s' * (len(raters) > 1)}"]
     for question, some in grouped(found, lambda rating: rating.question).items():
-        rows = {"all": some, **grouped(some, lambda rating: rating.category)}
-        rows |= {
-            f"challenge {name}": part for name, part in grouped(some, lambda rating: rating.challenge).items() if name
-        }
+        rows = {"all": some}
+        rows |= parts(grouped(some, lambda rating: rating.category), len(some))
+        challenges = grouped(some, lambda rating: rating.challenge)
+        rows |= parts({f"challenge {name}": part for name, part in challenges.items() if name}, len(some))
         width = max(map(len, rows))
         said += [
             "",
@@ -39,6 +39,11 @@ def ratings(paths: Sequence[Path]) -> str:
             f"left side chosen {shown(left_share(some))} of decided{together(some)}",
         ]
     return "\n".join([*said, "", NOTE])
+
+
+def parts(groups: Mapping[str, list[Rating]], n: int) -> dict[str, list[Rating]]:
+    """The groups of n ratings, without one that holds all of them."""
+    return {name: some for name, some in groups.items() if len(some) < n}
 
 
 def line(name: str, p: Preference, width: int) -> str:

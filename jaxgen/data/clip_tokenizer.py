@@ -5,6 +5,7 @@ vocabulary follows from the list of merges: the 256 bytes, the same at the end o
 """
 
 import gzip
+import hashlib
 import html
 import json
 import os
@@ -102,6 +103,11 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
             f"expected the merges of CLIP's vocabulary in {path}, but {' '.join(str(error).split())[:200]}: take "
             "bpe_simple_vocab_16e6.txt.gz, tokenizer.json or merges.txt."
         ) from None
+
+
+def checksum(path: str | os.PathLike) -> str:
+    """sha256 of the merges in the file, one a line: the same in every format."""
+    return hashlib.sha256("\n".join(map(" ".join, read_merges(Path(path)))).encode()).hexdigest()
 
 
 def vocabulary_of(merges: Sequence[tuple[str, str]]) -> dict[str, int]:

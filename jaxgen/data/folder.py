@@ -121,7 +121,7 @@ def share(paths: list[Path], base: Path, split: str) -> list[Path]:
         spans = tfds.core.ReadInstruction.from_spec(split).to_absolute({name: info})
     except Exception as error:
         raise ValueError(f"expected a split such as 'train' or 'train[:90%]', got {split!r}") from error
-    order = sorted(range(len(paths)), key=lambda i: zlib.crc32(paths[i].relative_to(base).as_posix().encode()))
+    order = sorted(range(len(paths)), key=lambda i: zlib.crc32(os.fsencode(paths[i].relative_to(base).as_posix())))
     return [paths[i] for i in sorted({i for span in spans for i in order[span.from_ : span.to]})]
 
 

@@ -2,26 +2,30 @@
 something."""
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.evaluate.distribution import class_scores, kernel
+from jaxgen.evaluate.distribution import class_scores, kernel, neighbour_errors
 from jaxgen.evaluate.distribution.blocks import blocks
 from jaxgen.evaluate.distribution.fd_infinity import frechet_infinity
 from jaxgen.evaluate.distribution.frechet import Moments, frechet, merge, moments
+from jaxgen.evaluate.distribution.frechet_error import floor, influence, standard_error
 from jaxgen.evaluate.distribution.inception_score import Sums, inception_score
 from jaxgen.evaluate.distribution.neighbours import proximity, self_proximity
 from jaxgen.evaluate.distribution.prdc import prdc as prdc_of
 from jaxgen.evaluate.distribution.prdc import realism as realism_of
-from jaxgen.evaluate.distribution.vendi import vendi
-from jaxgen.evaluate.result import Result, jackknife_error
+from jaxgen.evaluate.distribution.vendi import vendi, vendi_error
+from jaxgen.evaluate.result import Result
 
-GROUPS = 20  # of the jackknife
+MANY = 10_000  # samples, with fewer of which a Fréchet distance is not comparable
+FEWEST = 20  # samples that an error to first order is taken of
 SPLIT = 10  # images that a split of an Inception Score has at least
 BALLS = "a ball reaches the k-th nearest neighbour among its own kind"
+GROUPED = "± by a jackknife over groups of both sets, on the large side"
 
 
 class Seen(NamedTuple):
@@ -39,23 +43,24 @@ class Seen(NamedTuple):
 
 
 def fd(real: Seen, fake: Seen) -> list[Result]:
-    """The Fréchet distance (Heusel et al. 2017, eq. 6), with a jackknife over the samples where they are at hand."""
+    """The Fréchet distance (Heusel et al. 2017, eq. 6), with its error where the samples are at hand."""
     assert real.moments is not None and fake.moments is not None
-    total, reference = fake.moments, real.moments
-
-    def without(left: np.ndarray) -> float:
-        part = moments_of(fake.rows, left)
-        return frechet(merge(total, Moments(-part.n, part.shift, -part.s, -part.c)), reference)
-
-    everyone = np.arange(fake.n)
+    value, d = frechet(fake.moments, real.moments), len(fake.moments.s)
+    said = [f"Fréchet distance of Gaussian fits to {d} features, ddof 1; biased upwards by about 1/n"]
+    if d < fake.n < MANY:
+        bias = floor(real.moments, fake.n)
+        said.append(f"{fake.n:,} samples of the reference's own Gaussian have about {bias:.3g}")
+        warnings.warn(
+            f"the Fréchet distance of {fake.n:,} samples, {value:.4g}, is too large, by about the {bias:.3g} that as "
+            f"many samples of the reference itself would have: take {MANY:,} or more (papers take 50,000), or compare "
+            "it with those of equally many alone.",
+            stacklevel=2,
+        )
     error = None
-    if fake.rows is not None and fake.n >= 2 * GROUPS:
-        error = jackknife_error(lambda kept: without(np.setdiff1d(everyone, kept)), everyone, GROUPS)
-    definition = (
-        f"Fréchet distance of Gaussian fits to {len(total.s)} features, ddof 1; biased upwards by about 1/n"
-        f"{'; ± by a jackknife, on the large side' if error is not None else ''}"
-    )
-    return [Result("FD", frechet(total, reference), definition, fake.n, error)]
+    if fake.rows is not None and fake.n >= FEWEST:
+        error = standard_error(influence(fake.rows, fake.moments, real.moments))
+        said.append("± over the samples, to first order, the reference held")
+    return [Result("FD", value, "; ".join(said), fake.n, error)]
 
 
 def moments_of(rows: Any, chosen: np.ndarray) -> Moments:
@@ -68,18 +73,16 @@ def moments_of(rows: Any, chosen: np.ndarray) -> Moments:
 
 def prdc(real: Seen, fake: Seen, k: int = 5) -> list[Result]:
     """Precision, recall, density and coverage (Kynkaanniemi et al. 2019; Naeem et al. 2020)."""
-    scores = prdc_of(real.rows, fake.rows, k)
-    return [
-        share(
-            "precision",
-            scores.precision,
-            f"share of samples inside some training image's ball, k = {k}; {BALLS}",
-            fake.n,
-        ),
-        share("recall", scores.recall, f"share of training images inside some sample's ball, k = {k}", real.n),
-        Result("density", scores.density, f"mean number of training balls that hold a sample, over k = {k}", fake.n),
-        share("coverage", scores.coverage, f"share of training images whose ball holds a sample, k = {k}", real.n),
-    ]
+    found = prdc_of(real.rows, fake.rows, k)
+    of = (
+        (f"share of samples inside some real image's ball, k = {k}; {BALLS}", fake.n),
+        (f"share of real images inside some sample's ball, k = {k}", real.n),
+        (f"mean number of real images' balls that hold a sample, over k = {k}", fake.n),
+        (f"share of real images whose ball holds a sample, k = {k}", real.n),
+    )
+    errors = over_groups(lambda table: neighbour_errors.prdc(table, k), real, fake)
+    named = zip(found._asdict().items(), of, errors, strict=True)
+    return [Result(name, value, f"{said}; {GROUPED}", n, error) for (name, value), (said, n), error in named]
 
 
 def ipr(real: Seen, fake: Seen) -> list[Result]:
@@ -87,29 +90,33 @@ def ipr(real: Seen, fake: Seen) -> list[Result]:
     return [found._replace(name=f"improved_{found.name}") for found in prdc(real, fake, 3)[:2]]
 
 
-def share(name: str, value: float, definition: str, n: int) -> Result:
-    """A share of n images with its binomial standard error."""
-    return Result(name, value, definition, n, (value * (1 - value) / n) ** 0.5)
+def over_groups(statistic: Callable[[neighbour_errors.Table], np.ndarray], real: Seen, fake: Seen) -> list[Any]:
+    """Standard errors of what neighbours say of both sets, None of too few images."""
+    errors = neighbour_errors.standard_errors(statistic, real.rows, fake.rows)
+    return [None] * 4 if errors is None else [float(error) for error in errors]
 
 
 def nearest(real: Seen, fake: Seen) -> list[Result]:
-    """How near samples are to training images, beside these among themselves: the check for copies."""
+    """How near samples are to real images, beside these among themselves: the check for copies."""
     near, own = proximity(fake.rows, real.rows), self_proximity(real.rows)
+    errors = over_groups(neighbour_errors.proximity, real, fake)
     return [
         Result(
             "nearest_train_median",
             near.median,
-            "median distance from a sample to its nearest training image; much less than the "
-            f"{own.median:.3f} among the training images themselves (leave one out) is memorising",
+            "median distance from a sample to its nearest real image; much less than the "
+            f"{own.median:.3f} among the real images themselves (leave one out) is memorising; {GROUPED}",
             fake.n,
+            errors[0],
         ),
         Result(
             "nearest_train_p05",
             near.p05,
-            f"5th percentile of that distance; {own.p05:.3f} among the training images themselves",
+            f"5th percentile of that distance; {own.p05:.3f} among the real images themselves; {GROUPED}",
             fake.n,
+            errors[1],
         ),
-        Result("copies", near.copies, "samples equal to a training image", fake.n),
+        Result("copies", near.copies, "samples equal to a real image, a count of these samples", fake.n),
     ]
 
 
@@ -119,7 +126,7 @@ def fd_infinity(real: Seen, fake: Seen) -> list[Result]:
     found = frechet_infinity(fake.rows, real.moments)
     definition = (
         f"Fréchet distance extrapolated to infinitely many samples over {len(found.sizes)} numbers of them from "
-        f"{found.sizes[0]:,.0f} on, linear in 1/n; ± by the scatter about the line"
+        f"{found.sizes[0]:,.0f} on, linear in 1/n; ± over the samples and the draws of them, to first order"
     )
     return [Result("FD_infinity", found.value, definition, fake.n, found.error)]
 
@@ -127,14 +134,14 @@ def fd_infinity(real: Seen, fake: Seen) -> list[Result]:
 def kid(real: Seen, fake: Seen) -> list[Result]:
     """The kernel distance (Binkowski et al. 2018), of subsets as published and of all pairs."""
     size = min(1000, real.n, fake.n)
-    subsets, whole = kernel.kid(real.rows, fake.rows, size=size), kernel.kid_full(real.rows, fake.rows)
+    subsets, whole = kernel.kid(fake.rows, real.rows, size=size), kernel.kid_full(fake.rows, real.rows)
     of = "unbiased MMD^2 with the kernel (x . y / d + 1)^3"
     return [
         Result(
             "KID",
             subsets.mean,
             f"{of}, mean of 100 pairs of subsets of {size}, seed 2020, whose standard deviation "
-            f"is {subsets.std:.3g}; may be negative",
+            f"is {subsets.std:.3g}; may be negative; ± is that of KID_full, of all pairs",
             fake.n,
             whole.error,
         ),
@@ -152,19 +159,35 @@ def mmd(real: Seen, fake: Seen) -> list[Result]:
 def realism(real: Seen, fake: Seen) -> list[Result]:
     """Realism of the samples (Kynkaanniemi et al. 2019, eq. 3)."""
     found = realism_of(real.rows, fake.rows)
-    inside = "largest ratio of a training image's ball, k = 3, the smaller half of them, to the distance from it"
+    inside = "largest ratio of a real image's ball, k = 3, the smaller half of them, to the distance from it"
+    middle, share, *_ = over_groups(neighbour_errors.realism, real, fake)
     return [
-        Result("realism_median", float(np.median(found)), f"median over samples of the {inside}", fake.n),
-        share("realistic", float((found >= 1).mean()), f"share of samples of realism 1 or more, {inside}", fake.n),
+        Result(
+            "realism_median",
+            float(np.median(found)),
+            f"median over samples of the {inside}; {GROUPED}",
+            fake.n,
+            middle,
+        ),
+        Result(
+            "realistic",
+            float((found >= 1).mean()),
+            f"share of samples of realism 1 or more, {inside}; {GROUPED}",
+            fake.n,
+            share,
+        ),
     ]
 
 
 def diversity(real: Seen, fake: Seen) -> list[Result]:
     """Vendi scores of the samples by themselves (Friedman and Dieng 2023)."""
     of = "effective number of different samples, by the cosines of their features"
+    kinds = (
+        ("Vendi", 1, "exp of the entropy of the eigenvalues, at most n"),
+        ("Vendi_inf", math.inf, "1 over the largest eigenvalue"),
+    )
     return [
-        Result("Vendi", vendi(fake.rows, 1), f"{of}: exp of the entropy of the eigenvalues, at most n", fake.n),
-        Result("Vendi_inf", vendi(fake.rows, math.inf), f"{of}: 1 over the largest eigenvalue", fake.n),
+        Result(name, vendi(fake.rows, q), f"{of}: {said}", fake.n, vendi_error(fake.rows, q)) for name, q, said in kinds
     ]
 
 
@@ -186,29 +209,39 @@ def mode_score(real: Seen, fake: Seen) -> list[Result]:
     definition = (
         "exp of the mutual information of image and class less the divergence of the classes from the real ones"
     )
-    return [Result("mode_score", class_scores.mode_score(fake.classes, real.classes), definition, fake.n)]
+    value = class_scores.mode_score(fake.classes, real.classes)
+    error = class_scores.errors(fake.rows, real.rows).mode_score
+    return [Result("mode_score", value, definition, fake.n, finite(error))]
 
 
 def am_score(real: Seen, fake: Seen) -> list[Result]:
     """The AM score of Zhou et al. (2018)."""
     assert real.classes is not None and fake.classes is not None
     definition = "divergence of the real classes from those of samples, plus their mean entropy, nats; lower is better"
-    return [Result("AM_score", class_scores.am_score(fake.classes, real.classes), definition, fake.n, unit="nats")]
+    value = class_scores.am_score(fake.classes, real.classes)
+    error = class_scores.errors(fake.rows, real.rows).am_score
+    return [Result("AM_score", value, definition, fake.n, finite(error), unit="nats")]
+
+
+def finite(error: float) -> float | None:
+    return error if math.isfinite(error) else None
 
 
 class Metric(NamedTuple):
     """figures(real, fake) -> Results that do not say their protocol. They are taken in `layer` and need of both sets
-    `fewest` images, and these fields of Seen."""
+    `fewest` images, and these fields of Seen; `errors` are those of the generated set that their errors need besides,
+    where there are images."""
 
     figures: Callable[[Seen, Seen], list[Result]]
     real: tuple[str, ...]
     fake: tuple[str, ...]
     fewest: int = 1
     layer: str = "features"
+    errors: tuple[str, ...] = ()
 
 
 METRICS = {
-    "fd": Metric(fd, ("moments",), ("moments", "rows"), 2),
+    "fd": Metric(fd, ("moments",), ("moments",), 2, errors=("rows",)),
     "fd_infinity": Metric(fd_infinity, ("moments",), ("rows",), 5014),
     "kid": Metric(kid, ("rows",), ("rows",), 3),
     "mmd": Metric(mmd, ("rows",), ("rows",), 3),
@@ -218,6 +251,6 @@ METRICS = {
     "nn": Metric(nearest, ("rows",), ("rows",), 2),
     "vendi": Metric(diversity, (), ("rows",)),
     "is": Metric(scores, (), ("rows",), 1, "logits"),
-    "mode_score": Metric(mode_score, ("classes",), ("classes",), 1, "logits"),
-    "am_score": Metric(am_score, ("classes",), ("classes",), 1, "logits"),
+    "mode_score": Metric(mode_score, ("classes", "rows"), ("classes", "rows"), 1, "logits"),
+    "am_score": Metric(am_score, ("classes", "rows"), ("classes", "rows"), 1, "logits"),
 }

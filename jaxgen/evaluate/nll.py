@@ -4,7 +4,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from jaxgen import gaussian
@@ -61,15 +60,3 @@ def importance_weighted(logp: ArrayLike) -> jax.Array:
     if logp.ndim != 2:
         raise ValueError(f"logp must be [K, B], K draws for each of B images, got shape {logp.shape}.")
     return log_mean(logp)
-
-
-def mean_and_error(values: ArrayLike) -> tuple[float, float]:
-    """Mean over images and its standard error std / sqrt(B) (ddof 1), in the unit of `values` [B]."""
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(f"a mean with its error needs at least 2 finite values [B], got {_described(values)}.")
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
-
-
-def _described(values: np.ndarray) -> str:
-    return f"shape {values.shape} with {int((~np.isfinite(values)).sum())} not finite"

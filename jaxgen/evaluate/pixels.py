@@ -20,15 +20,15 @@ def to_levels(images: ArrayLike, levels: int) -> np.ndarray:
 
 def protocol(levels: int) -> str:
     """What figures of raw pixels are figures of."""
-    return f"Raw pixels in [0, 1] on {levels} levels, Euclidean, float32"
+    return f"Raw pixels in [0, 1] on {levels} levels, Euclidean"
 
 
 def compare(generated: Any, train: Any, levels: int) -> list[Result]:
     """Every figure of `generated` [m, ...] against `train` [n, ...], both in integer units 0 ... levels - 1: arrays, or
     rows that are read in blocks.
 
-    FDpix, precision, recall, density, coverage and the distance to the nearest training image, with binomial and
-    jackknife standard errors. All of them compare with the training set, so all but the last reward memorising: read
+    FDpix, precision, recall, density, coverage and the distance to the nearest training image, with their standard
+    errors. All of them compare with the training set, so all but the last reward memorising: read
     the distance beside them.
     """
     if shape(generated)[1:] != shape(train)[1:]:

@@ -6,7 +6,7 @@ Embeddings of images and texts are rows of CLIP's (`jaxgen.evaluate.extractors.c
 has several meanings in print, so each function here says which one it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,10 +15,10 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxgen.evaluate.nll import mean_and_error
-from jaxgen.evaluate.result import Result
+from jaxgen.evaluate.result import Result, mean_and_error
 
 PREFIX = "A photo depicts "  # before every text of CLIPScore, and of no other figure
+NETWORK = "CLIP-B/32"  # that CLIPScore is defined with
 CHUNK = 64
 
 
@@ -31,10 +31,13 @@ def cosines(x: ArrayLike, y: ArrayLike) -> Array:
 
 
 def unit(x: Array) -> Array:
-    """x / |x| of every row, or x itself where |x|^2 has no inverse of this float type to the power 3/2."""
+    """x / |x| of every row, by way of x / max |x_i|, whose squares neither overflow nor vanish; x itself where the
+    square of max |x_i| has no inverse of this float type."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    largest = jax.lax.stop_gradient(jnp.abs(x).max(-1, keepdims=True, initial=0))
+    x = x / jnp.where(largest > jnp.finfo(x.dtype).tiny ** 0.5, largest, 1)
     square = jnp.square(x).sum(-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.where(square > jnp.finfo(x.dtype).tiny ** 0.5, square, 1))
+    return x * jax.lax.rsqrt(jnp.where(square > 0.5, square, 1))
 
 
 def clip_score(cosine: ArrayLike) -> Array:
@@ -88,10 +91,13 @@ def candidates(texts: Sequence[str], count: int = 100, seed: int = 0) -> np.ndar
 
 
 def ranks(images: ArrayLike, texts: ArrayLike, candidates: ArrayLike) -> Array:
-    """How many of its candidate texts are closer to each image than the true one, by cosine; int [n], 0 at best.
+    """How many of its other candidate texts are as close to each image as the true one or closer, by cosine; int [n], 0
+    at best. A tie is lost, so that embeddings that tell nothing apart have no precision.
 
     images: [n, d]; texts: [m, d]; candidates: [n, c] numbers of texts, the true one first. R-precision is the share of
-    ranks 0 (Xu et al. 2018, "AttnGAN", 1711.10485, section 4.1, with c = 100), recall at k that of ranks < k.
+    ranks 0 (Xu et al. 2018, "AttnGAN", 1711.10485, section 4.1, with c = 100), recall at k that of ranks < k. Raises
+    ValueError on embeddings that are not finite and on numbers of no text, where the values are known: inside jax.jit
+    such a row has the rank c - 1.
     """
     images, texts, candidates = map(jnp.asarray, (images, texts, candidates))
     if candidates.ndim != 2 or len(candidates) != len(images) or images.shape[1:] != texts.shape[1:]:
@@ -99,14 +105,30 @@ def ranks(images: ArrayLike, texts: ArrayLike, candidates: ArrayLike) -> Array:
             f"expected images [n, d], texts [m, d] and candidates [n, c], got {images.shape}, {texts.shape} and "
             f"{candidates.shape}."
         )
+    check(images, "images")
+    check(texts, "texts")
+    inside = (candidates >= 0) & (candidates < len(texts))
+    if not isinstance(inside, jax.core.Tracer) and not inside.all():
+        raise ValueError(f"candidates must be numbers of the {len(texts)} texts, got {candidates[~inside][:5]}.")
     images, texts = unit(images), unit(texts)
 
-    def rank(pair: tuple[Array, Array]) -> Array:
-        image, among = pair
+    def rank(row: tuple[Array, Array, Array]) -> Array:
+        image, among, inside = row
         cosine = jnp.matmul(texts[among], image, precision=jax.lax.Precision.HIGHEST)
-        return (cosine > cosine[0]).sum()
+        cosine = jnp.where(inside.all(), cosine, jnp.nan)
+        return (~(cosine[1:] < cosine[0])).sum()
 
-    return jax.lax.map(rank, (images, candidates), batch_size=CHUNK)
+    return jax.lax.map(rank, (images, candidates, inside), batch_size=CHUNK)
+
+
+def check(embeddings: Array, what: str) -> None:
+    """Raises ValueError on embeddings that are not finite, where their values are known."""
+    finite = jnp.isfinite(embeddings).all(-1)
+    if not isinstance(finite, jax.core.Tracer) and not finite.all():
+        raise ValueError(
+            f"the embeddings of {int((~finite).sum())} of {len(finite)} {what} are not finite, the first of row "
+            f"{int(jnp.argmin(finite))}: look at what the network was given."
+        )
 
 
 class Folds(NamedTuple):
@@ -126,20 +148,45 @@ def r_precision(ranks: ArrayLike, folds: int = 10, k: int = 1) -> Folds:
     return Folds(float(np.mean(shares)), float(np.std(shares)))
 
 
-def figures(plain: ArrayLike, prefixed: ArrayLike, among: ArrayLike, count: int, **said: Any) -> list[Result]:
-    """Cosines [n] of images and their texts, `plain` and with `PREFIX`, and their ranks [n] `among` `count` texts, as
-    figures with standard errors; or [n, S] of S images for each text, whose errors are those of the mean over texts, as
-    the images of one are alike. `said` goes into every Result: protocol, layer, weights, dtype."""
-    hits = np.asarray(among) == 0
-    folds = r_precision(np.ravel(among), min(10, hits.size))
-    columns = (
-        ("CLIP cosine", plain, "mean cosine of image and text", ""),
-        ("CLIPScore", clip_score(prefixed), f"mean of 2.5 max(cos, 0), texts after {PREFIX.strip()!r}", ""),
-        ("R-precision", hits, f"share of images whose own text is the closest of {count}", f"{folds.std:.4f}"),
-    )
+def per_image(
+    plain: ArrayLike, prefixed: ArrayLike, among: ArrayLike, referenced: ArrayLike | None = None, network: str = NETWORK
+) -> dict[str, np.ndarray]:
+    """What is averaged, of every image, by the name of the figure: of cosines `plain` and with `PREFIX`, ranks `among`
+    candidates, and RefCLIPScores where there are references, all of one shape. CLIPScore is one of ViT-B/32: another
+    `network` is said in its name."""
+    other = "" if network == NETWORK else f"-{network.removeprefix('CLIP-') or 'unknown network'}"
+    columns = {
+        "CLIP cosine": plain,
+        "CLIP percent": clip_percent(plain),
+        f"CLIPScore{other}": clip_score(prefixed),
+        "R-precision": np.asarray(among) == 0,
+        **({} if referenced is None else {f"RefCLIPScore{other}": referenced}),
+    }
+    return {name: np.asarray(values, np.float64) for name, values in columns.items()}
+
+
+def figures(columns: Mapping[str, np.ndarray], count: int, **said: Any) -> list[Result]:
+    """The means of the columns [n] of `per_image`, R-precision among `count` texts, with standard errors; or of columns
+    [n, S] of S images for each text, whose errors are those of the mean over texts, as the images of one are alike.
+    `said` goes into every Result: protocol, layer, weights, dtype."""
+    folds = r_precision(np.where(columns["R-precision"], 0, 1).ravel(), min(10, columns["R-precision"].size))
+    parts = min(10, columns["R-precision"].size)
+    definitions = {
+        "CLIP cosine": "mean cosine of image and text",
+        "CLIP percent": "mean of 100 max(cos, 0), as papers on text to image print it",
+        "CLIPScore": f"mean of 2.5 max(cos, 0), texts after {PREFIX.strip()!r}",
+        "R-precision": f"share of images whose own text is the closest of {count}; "
+        f"standard deviation over {parts} folds {folds.std:.4f}",
+        "RefCLIPScore": "mean of the harmonic mean of CLIPScore and the closest reference's max(cos, 0)",
+    }
     found = []
-    for name, values, definition, deviation in columns:
-        mean, error = mean_and_error(np.reshape(values, (len(hits), -1)).mean(1))
-        definition += f"; standard deviation over {min(10, hits.size)} folds {deviation}" if deviation else ""
-        found.append(Result(name, mean, definition, hits.size, error, **said))
+    for name, values in columns.items():
+        kind = next(kind for kind in definitions if name == kind or name.startswith(f"{kind}-"))
+        mean, error = mean_and_error(values.reshape(len(values), -1).mean(1))
+        found.append(Result(name, mean, definitions[kind], values.size, error, **said))
+    cosine = found[0]
+    bounded = float(clip_percent_of_mean(cosine.value))
+    error = 100 * (cosine.error or 0.0)
+    definition = "max(100 times the mean cosine, 0), as torchmetrics prints it"
+    found.insert(2, Result("CLIP percent of the mean", bounded, definition, cosine.n, error, **said))
     return found

@@ -1,5 +1,7 @@
 """Arrays of an .npz file that need not fit in memory: read in slices, as jaxgen.evaluate.distribution.blocks has it."""
 
+import lzma
+import math
 import threading
 import zipfile
 import zlib
@@ -7,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)  # of files that are damaged
+FOREIGN = (*BROKEN, ValueError, KeyError, RuntimeError, NotImplementedError)  # and of those that nobody here wrote
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -19,13 +23,13 @@ class Member:
 
     def __init__(self, path: Path, name: str):
         self.path, self.lock = path, threading.Lock()
-        self.file = zipfile.ZipFile(path).open(f"{name}.npy")
         try:
+            self.file = zipfile.ZipFile(path).open(f"{name}.npy")
             version = np.lib.format.read_magic(self.file)
             self.shape, fortran, self.dtype = HEADERS[version](self.file)
-        except (ValueError, KeyError, EOFError) as error:
+        except FOREIGN as error:
             raise ValueError(f"expected an array as {name} in {path}, but it cannot be read: write it anew.") from error
-        if fortran or self.dtype.hasobject or not self.shape:
+        if fortran or self.dtype.hasobject or not self.shape or min(self.shape) < 0:
             raise ValueError(f"expected rows of numbers in C order as {name} in {path}, got others: write it anew.")
         self.start = self.file.tell()
 
@@ -37,12 +41,12 @@ class Member:
         if step != 1:
             raise IndexError(f"rows of a file are read in slices [start:stop], got {rows}.")
         shape = (max(0, b - a), *self.shape[1:])
-        each = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        each = math.prod(self.shape[1:]) * self.dtype.itemsize
         with self.lock:
             try:
                 self.file.seek(self.start + a * each)
                 data = self.file.read(shape[0] * each)
-            except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+            except BROKEN as error:
                 raise ValueError(f"{self.path} is damaged: get it again.") from error
         if len(data) < shape[0] * each:
             raise ValueError(f"{self.path} ends early: get it again.")
@@ -50,9 +54,12 @@ class Member:
 
 
 def names(path: Path) -> list[str]:
-    """The arrays in an .npz file. Raises ValueError where it is none, OSError where it cannot be read."""
+    """The arrays in an .npz file. Raises ValueError where it is none or there is none, OSError where it cannot be
+    read."""
+    if not path.exists():
+        raise ValueError(f"there is no file {path}: correct the path.")
     try:
         with zipfile.ZipFile(path) as file:
             return [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise ValueError(f"expected an .npz file at {path}, got something else: correct the path.") from error

@@ -21,6 +21,11 @@ def is_remote(path: str | os.PathLike) -> bool:
     return "://" in os.fspath(path)
 
 
+def readable(name: str | os.PathLike) -> str:
+    """`name` as text: the bytes of it that are no UTF-8, which file systems allow, as \\xff."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def exists(path: Path) -> bool:
     """Whether anything is at `path`. Raises ValueError where the package that reads such URLs is missing."""
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.distribution.class_scores import am_score, mode_score
+from jaxgen.evaluate.distribution.class_scores import am_score, errors, mode_score
 from jaxgen.evaluate.distribution.inception_score import inception_score, sums
 
 
@@ -34,3 +34,21 @@ def test_torch_fidelitys_order_and_the_standard_error(golden):
     sets = [3 * rng.normal(size=(300, 8)) for _ in range(100)]
     scores = [inception_score(logits) for logits in sets]
     assert np.mean([score.error for score in scores]) == pytest.approx(np.std([s.mean for s in scores]), rel=0.2)
+
+
+def test_the_errors_are_what_fresh_sets_scatter_by():
+    """Of both sets: the classes of the real ones are random, too."""
+    rng = np.random.default_rng(0)
+    sets = [(2 * rng.normal(size=(300, 8)) + 0.3 * np.arange(8), 2 * rng.normal(size=(400, 8))) for _ in range(100)]
+    found = [[score(sums(a), sums(b)) for score in (mode_score, am_score)] for a, b in sets]
+    np.testing.assert_allclose(np.mean([errors(*one) for one in sets[:20]], 0), np.std(found, 0, ddof=1), rtol=0.25)
+    assert np.isnan(errors(900 * np.eye(4)[:2], 900 * np.eye(4)).am_score)
+
+
+def test_logits_that_are_not_finite_are_refused():
+    """Breaks if they are written as null, without a word."""
+    broken = np.where(np.eye(4) > 0, np.nan, 0)
+    for score in (mode_score, am_score):
+        for pair in ((broken, np.eye(4)), (np.eye(4), broken)):
+            with pytest.raises(ValueError, match="logits must be finite"):
+                score(*map(sums, pair))

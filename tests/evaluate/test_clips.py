@@ -56,8 +56,8 @@ def test_the_command_cuts_videos_by_the_protocol_of_the_figure(tmp_path):
     def fn(params, clips):
         return {"features": jnp.float32(clips).mean((2, 3))[..., 0] / 255}
 
-    networks = {one.network: Extractor(fn, None, f"some network; {one.network}") for one in metrics}
-    check(metrics, real, fake)
+    networks = {one.network: Extractor(fn, None, f"some network; {one.network}", label="I3D") for one in metrics}
+    check(metrics, networks, real, fake)
     found = look(metrics, networks, real, fake, (tmp_path / "real", tmp_path / "fake"), None).figures
     for one, result in zip(metrics, found, strict=True):
         protocol = NETWORKS[one.network].clips
@@ -65,4 +65,4 @@ def test_the_command_cuts_videos_by_the_protocol_of_the_figure(tmp_path):
         assert result.value == pytest.approx(frechet(*map(moments, means)), rel=1e-4)
     assert [result.name for result in found] == ["FVD-16f", "FVD"]
     with pytest.raises(ValueError, match="video 0 has 24 frames, fewer than the 121"):
-        check([parse("fvd_128f_subsample8f")], real, fake)
+        check([parse("fvd_128f_subsample8f")], networks, real, fake)

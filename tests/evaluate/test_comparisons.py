@@ -54,6 +54,22 @@ def test_perceptual_figures_tell_their_weights(golden, tmp_path):
     assert figure.value == pytest.approx(expected, rel=1e-5)
 
 
+def test_files_are_paired_by_their_names(sides):
+    """Breaks if folders of as many files are compared by their order, where one file more and one less shift all pairs:
+    the figure is wrong and looks right."""
+    real, fake = sides
+    real_files, fake_files = ([f"cats/{i}.{kind}" for i in range(21)] for kind in ("png", "jpg"))
+    (figure,) = paired(real, fake, [PIXELS["ssim"]], files=(real_files, fake_files))
+    assert figure.protocol == "Pairs of uint8 images by their file names"
+    (alone,) = paired(real, fake, [PIXELS["ssim"]], files=(real_files, ()))
+    assert alone.protocol == "Pairs of uint8 images by their places" and alone.value == figure.value
+    shifted = [*fake_files[:3], *(f"cats/{i + 1}.jpg" for i in range(3, 21))]
+    with pytest.raises(ValueError, match="by their file names, got cats/3.png beside cats/4.jpg"):
+        paired(real, fake, [PIXELS["ssim"]], files=(real_files, shifted))
+    with pytest.raises(ValueError, match="got cats/20.png beside nothing"):
+        paired(real, fake[:20], [PIXELS["ssim"]], files=(real_files, fake_files[:20]))
+
+
 def test_what_is_not_one_to_one_is_refused(sides):
     """Breaks if folders of different lengths are compared as far as they go."""
     real, fake = sides

@@ -11,6 +11,7 @@ import torch_files
 
 from jaxgen import cli
 
+FID, IS = "FD-Inception (unknown weights)", "IS-Inception (unknown weights)"  # as these weights are not published
 TINY = Path(__file__).parent.parent / "tiny.py"
 
 
@@ -49,10 +50,10 @@ def test_from_the_files_to_the_figures(golden, run, weights, tmp_path, capsys):
     assert cli.main([*command, "--metrics=fid,is", f"--real={stats}"]) == 0
     printed = capsys.readouterr().out
     figures = json.loads((run / "eval" / "1" / "metrics.json").read_text())["figures"]
-    assert {name: figure["n"] for name, figure in figures.items()} == {"FID": 2, "IS": 2}
-    assert f"{'FID':<22}{figures['FID']['value']:.4f}" in printed and figures["FID"]["value"] > 0
-    assert figures["FID"]["protocol"].endswith("float32; against the statistics in stats.npz")
-    assert hashlib.sha256(weights.read_bytes()).hexdigest() in figures["IS"]["protocol"]
+    assert {name: figure["n"] for name, figure in figures.items()} == {FID: 2, IS: 2}
+    assert f"  {FID} {figures[FID]['value']:.3f}" in printed and figures[FID]["value"] > 0
+    assert figures[FID]["protocol"].endswith(f"float32; against the statistics in stats.npz of {len(images)} images")
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == figures[IS]["weights"]
     assert not list((run / "eval" / "1").glob("*.npz"))
     assert cli.main([*command, "--metrics=fid", f"--real={tmp_path}/others.npz"]) == 2
     assert "are of others, but these are Inception-v3" in capsys.readouterr().err
@@ -61,7 +62,7 @@ def test_from_the_files_to_the_figures(golden, run, weights, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth and pass --weights"),
+        (["--metrics=fid"], "pass --weights inception=PATH of https://github.com/mseitzer/pytorch-fid"),
         (["--metrics=is", "--weights=incepton=x"], "unknown network 'incepton': did you mean 'inception'?"),
         (["--metrics=is", "--weights=x.pth"], "--weights must be NETWORK=PATH"),
         (["--metrics=fd@incepton"], "unknown network 'incepton'"),

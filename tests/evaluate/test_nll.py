@@ -12,7 +12,6 @@ from jaxgen.evaluate.nll import (
     bits_per_dim,
     discretized_gaussian,
     importance_weighted,
-    mean_and_error,
     tanh_discretized_gaussian,
 )
 from jaxgen.losses.likelihoods import discretized_logistic
@@ -77,18 +76,9 @@ def test_importance_weights_of_tiny_densities_do_not_underflow():
     np.testing.assert_allclose(importance_weighted(logp), [-900, -400 + math.log(2)], rtol=1e-7)
 
 
-def test_mean_and_standard_error():
-    """The error is that of the mean, ddof 1: std / sqrt(n)."""
-    assert mean_and_error(np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx((2.5, math.sqrt(5 / 3) / 2))
-
-
 def test_unusable_likelihoods_are_refused():
-    """A reduced or per-pixel likelihood, or a NaN image, must not become a number."""
+    """A reduced or per-pixel likelihood must not become a number."""
     with pytest.raises(ValueError, match=r"logp must be \[B\]"):
         bits_per_dim(jnp.zeros((2, 3)), 3)
     with pytest.raises(ValueError, match=r"\[K, B\]"):
         importance_weighted(jnp.zeros(3))
-    with pytest.raises(ValueError, match="1 not finite"):
-        mean_and_error(np.array([1.0, np.nan, 2.0]))
-    with pytest.raises(ValueError, match="at least 2"):
-        mean_and_error(np.array([1.0]))

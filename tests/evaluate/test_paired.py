@@ -60,6 +60,31 @@ def test_equal_images_are_infinitely_far_from_noise():
     assert psnr(x, x, 255) == jnp.inf and psnr(x, x, 255, cap=100) == 100
 
 
+def test_a_broken_image_has_no_score(jit):
+    """Breaks if NaN passes for a perfect reconstruction, or for one that is merely opposed."""
+    x = jnp.full((2, 161, 161, 1), 0.5)
+    broken = x.at[0, 3, 3, 0].set(jnp.nan)
+    for figure in (mse, lambda x, y: psnr(x, y, 1, 100), lambda x, y: ssim(x, y, 1), lambda x, y: ms_ssim(x, y, 1)):
+        assert np.isnan(jit(figure)(x, broken)).tolist() == [True, False]
+    assert np.isnan(batch_psnr(x, broken, 1))
+    with pytest.raises(ValueError, match="an image at least"):
+        batch_psnr(x[:0], x[:0], 1)
+
+
+@pytest.mark.parametrize("figure", [psnr, batch_psnr, ssim, ms_ssim])
+def test_images_outside_of_their_range_are_refused(figure):
+    """Breaks if images of 0 ... 255 with the range of [0, 1] get -46 dB, or a range below zero that of its square."""
+    x = jnp.zeros((1, 161, 161, 1)).at[0, :, 80:].set(1)
+    with pytest.raises(ValueError, match="in a range of 1, got values from 0 to 200"):
+        figure(x, 200 * x, 1.0)
+    with pytest.raises(ValueError, match="in a range of 1, got values from -1 to 1"):
+        figure(x, -x, 1.0)
+    for wrong in (-1.0, 0.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="data_range must be a positive number"):
+            figure(x, x, wrong)
+    figure(2 * x - 1, 1 - 2 * x, 2.0)
+
+
 def test_images_that_cannot_be_compared_are_refused():
     """Breaks if bytes wrap around, shapes broadcast, or a window does not fit the image."""
     x = jnp.zeros((2, 64, 64, 3))

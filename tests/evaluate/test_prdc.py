@@ -6,6 +6,7 @@ import pytest
 from jaxgen.evaluate.distribution import blocks
 from jaxgen.evaluate.distribution.neighbours import leave_one_out, nearest, nearest_others, proximity, self_proximity
 from jaxgen.evaluate.distribution.prdc import PRDC, prdc, realism
+from jaxgen.evaluate.distribution.scan import squared_distances
 
 
 def expected(data, case, k):
@@ -115,3 +116,34 @@ def test_unusable_samples_are_refused(real, fake, message):
         prdc(real, fake)
     with pytest.raises(ValueError, match="needs|one dimension|finite|shape"):
         proximity(np.zeros((0, 2)), real)
+
+
+def test_rows_that_are_there_many_times_are_measured_once(monkeypatch):
+    """A collapsed generator, black frames: equal rows cannot be told apart on the device, and all pairs of them were
+    measured on the host, four million of these; and what comes out must be as if they had been."""
+    pairs = []
+
+    def counted(a, b, i, j):
+        pairs.append(len(i))
+        return squared_distances(a, b, i, j)
+
+    for module in ("scan", "prdc"):
+        monkeypatch.setattr(f"jaxgen.evaluate.distribution.{module}.squared_distances", counted)
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(60, 4)).astype("f4")[np.sort(rng.integers(0, 60, 2000))]
+    fake = np.concatenate([np.repeat(real[:1], 1000, 0), real[::40] + np.float32(0.25), np.repeat(real[5:6], 950, 0)])
+    exact = np.square(real[:, None].astype(np.float64) - fake).sum(-1)
+    own = [np.square(x[:, None].astype(np.float64) - x).sum(-1) for x in (real, fake)]
+    for table in own:
+        np.fill_diagonal(table, np.inf)
+    of_real, of_fake = (np.sort(table, 1)[:, 4] for table in own)
+    held, reached = exact <= of_real[:, None], exact <= of_fake
+    expected = held.any(0).mean(), reached.any(1).mean(), held.sum(0).mean() / 5, held.any(1).mean()
+    assert prdc(real, fake, 5) == pytest.approx(expected, abs=1e-12)
+    squared, index = nearest(fake, real, 7)
+    np.testing.assert_array_equal(index, np.lexsort((np.broadcast_to(np.arange(2000), exact.T.shape), exact.T))[:, :7])
+    np.testing.assert_allclose(squared, np.sort(exact.T, 1)[:, :7], rtol=1e-12)
+    squared, index = nearest_others(fake, 3)
+    np.testing.assert_allclose(squared, np.sort(own[1], 1)[:, :3], rtol=1e-12)
+    np.testing.assert_array_equal(index[0], [1, 2, 3])
+    assert sum(pairs) < 100_000

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch_files
 
-from jaxgen.evaluate.extractors import i3d, inception, torchvision_inception
+from jaxgen.evaluate.extractors import i3d, inception, lite0, torchvision_inception, vgg
+from jaxgen.evaluate.extractors.labels import published
 from jaxgen.models.recognition.inception import variables
 
 
@@ -31,6 +32,17 @@ def test_a_published_file_is_opened_by_its_rule(weights):
     found = jax.eval_shape(network.fn, network.params, jax.ShapeDtypeStruct((2, 32, 32, 3), np.uint8))
     widths = {"features": 2048, "logits": 1008, "spatial": 2023, "pool64": 64, "pool192": 192, "pool768": 768}
     assert {name: layer.shape for name, layer in found.items()} == {name: (2, d) for name, d in widths.items()}
+
+
+def test_only_published_weights_have_a_published_name(weights):
+    """Any file with the right shapes would otherwise give a FID."""
+    assert inception.extractor(weights[1], "6726825d" + "0" * 56).label == "Inception"
+    network = inception.open(weights[0])
+    assert (network.label, network.dtype) == ("Inception (unknown weights)", "float32")
+    assert network.weights == hashlib.sha256(weights[0].read_bytes()).hexdigest()
+    for file, prefix in ((vgg.ADDRESS, "397923af"), (lite0.FILE, "57934424"), (torchvision_inception.FILE, "0cc3c7bd")):
+        assert published("a network", file, f"{prefix}00") == "a network"
+        assert published("a network", file, f"0{prefix}") == "a network (unknown weights)"
 
 
 def test_missing_and_wrong_files_end_in_one_sentence(weights):

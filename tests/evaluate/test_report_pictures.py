@@ -151,7 +151,7 @@ def test_history_of_figures_written_before_they_said_their_layer(tmp_path):
     report(tmp_path / "1", "x", [Result("FDpix", 3.0, "", 10, protocol="p")])
     path = tmp_path / "1" / "metrics.json"
     document = json.loads(path.read_text())
-    for name in ("layer", "weights", "dtype", "interval"):
+    for name in ("layer", "weights", "dtype"):
         del document["figures"]["FDpix"][name]
     path.write_text(json.dumps(document))
     assert len(history(tmp_path / "2", [Result("FDpix", 2.0, "", 10, protocol="p")])) == 1

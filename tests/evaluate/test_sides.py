@@ -1,5 +1,8 @@
 """If these fail, images of a folder, a file or a data set are measured as others, or bad ones end in a traceback."""
 
+import os
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -119,3 +122,65 @@ def test_a_file_that_ends_early_and_an_empty_folder_are_one_sentence(tmp_path, f
         open_side(str(folder)).rows[:]
     with pytest.raises(ValueError, match="did you mean|expected a folder of images"):
         open_side("nothing_of_this_name")
+
+
+def damaged(path, kind):
+    """The file `path` of compressed images, broken in one way."""
+    np.savez_compressed(path, X)
+    data = bytearray(path.read_bytes())
+    start = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+    central = data.rindex(b"PK\x01\x02")
+    match kind:
+        case "start":
+            data[start : start + 4] = b"\xff" * 4
+        case "local header":
+            data[:4] = b"none"
+        case "encrypted":
+            data[6] |= 1
+            data[central + 8] |= 1
+        case "method":
+            data[8] = data[central + 10] = 99
+        case "version":
+            data[central + 6] = 200
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["start", "local header", "encrypted", "method", "version"])
+def test_broken_files_are_one_sentence(tmp_path, kind):
+    """Breaks if a download that ended badly, or a file that another program locked, ends in a traceback."""
+    damaged(tmp_path / "x.npz", kind)
+    with pytest.raises(ValueError, match=r"x\.npz"):
+        open_side(str(tmp_path / "x.npz"))
+
+
+def test_a_header_that_lies_is_one_sentence(tmp_path):
+    """Breaks if a negative size becomes an offset into the file."""
+    np.savez(tmp_path / "x.npz", X)
+    header = np.lib.format.header_data_from_array_1_0(X) | {"shape": (-5, 6, 5, 3)}
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file, file.open("arr_0.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, header)
+        member.write(X.tobytes())
+    with pytest.raises(ValueError, match="rows of numbers in C order"):
+        open_side(str(tmp_path / "x.npz"))
+
+
+@pytest.mark.parametrize("levels", [[], [np.nan], [1], [257], [17, 17], ["x"]])
+def test_other_levels_are_refused(tmp_path, levels):
+    """Breaks if pixels are scaled by what is no number of levels."""
+    np.savez(tmp_path / "x.npz", images=X % 16, levels=levels)
+    with pytest.raises(ValueError, match="one whole number from 2 to 256 as levels"):
+        open_side(str(tmp_path / "x.npz"))
+
+
+def test_pixels_above_their_levels_are_refused(tmp_path):
+    """Breaks if images in 0 ... 255 that are said to have 17 levels are clipped to white."""
+    np.savez(tmp_path / "x.npz", images=X, levels=[17])
+    with pytest.raises(ValueError, match="below its 17 levels"):
+        open_side(str(tmp_path / "x.npz")).rows[:]
+
+
+def test_names_that_are_no_text_can_be_shown(folder):
+    """Breaks if a file name that is no UTF-8 ends in a traceback: in the share that a split takes, or on the page."""
+    (folder / "cat" / "0.png").rename(os.fsdecode(os.fsencode(folder / "cat") + b"/\xff0.png"))
+    side = open_side(f"{folder}:train[:100%]")
+    assert "cat/\\xff0.png" in side.files and len(side) == 9 and "\n".join(side.files).encode()

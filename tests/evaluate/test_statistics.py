@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxgen.evaluate.distribution.frechet import frechet, moments
-from jaxgen.evaluate.stream.statistics import read, write
+from jaxgen.evaluate.stream.statistics import about, read, write
 
 X, Y = (np.random.default_rng(seed).normal(size=(60, 5)) * np.arange(1, 6) + seed for seed in (0, 1))
 
@@ -42,11 +42,46 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="mu_s and sigma_s in"):
         read(path, "pixels", "spatial")
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="expected an .npz file"):
         read(path, "pixels")
     np.savez(path, mean=X.mean(0))
     with pytest.raises(ValueError, match="mu and sigma, or pool_3, in .* got mean"):
         read(path, "pixels")
     path.write_text("not a file of arrays")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="expected an .npz file"):
         read(path, "pixels")
+
+
+MEAN, SPREAD = X.mean(0), np.cov(X, rowvar=False)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"n": np.nan}, "whole number of at least 2 as n"),
+        ({"n": 1}, "whole number of at least 2 as n"),
+        ({"n": [60]}, "whole number of at least 2 as n"),
+        ({"n": "sixty"}, "whole number of at least 2 as n"),
+        ({"mu": MEAN.astype(str)}, "expected numbers as mu"),
+        ({"sigma": -SPREAD}, "not symmetric with variances of at least 0"),
+        ({"sigma": SPREAD + np.triu(SPREAD, 1)}, "not symmetric"),
+        ({"sigma": np.full((5, 5), np.nan)}, "not symmetric"),
+        ({"mu": MEAN + np.inf}, "finite"),
+        ({"features": 3}, "a text as features"),
+    ],
+)
+def test_numbers_that_are_no_statistics_are_refused(tmp_path, arrays, said):
+    """A figure of them would look like any other."""
+    np.savez(tmp_path / "x.npz", **{"mu": MEAN, "sigma": SPREAD} | arrays)
+    with pytest.raises(ValueError, match=said):
+        read(tmp_path / "x.npz", "pixels")
+
+
+def test_a_file_says_what_it_knows(tmp_path):
+    """Breaks if statistics that do not say of which features they are, or of how many images, are taken to do so."""
+    np.savez(tmp_path / "x.npz", mu=MEAN, sigma=SPREAD, mu_s=MEAN[:2], sigma_s=SPREAD[:2, :2])
+    assert about(tmp_path / "x.npz") == (None, None, {"features": 5, "spatial": 2})
+    write(tmp_path / "y.npz", {"features": moments(X)}, "pixels")
+    assert about(tmp_path / "y.npz") == ("pixels", 60, {"features": 5})
+    np.savez(tmp_path / "z.npz", pool_3=X)
+    assert about(tmp_path / "z.npz") == (None, 60, {"features": 5})

@@ -1,66 +1,33 @@
 """If these fail, CLIP and DINOv2 see other pixels than in published figures, or texts other than the prompts."""
 
 import json
-import struct
 
 import numpy as np
 import pytest
+import tiny_clip
 from conftest import GOLDEN
 from hashed import tensor
 from PIL import Image
+from tiny_clip import TOKENS, VOCABULARY, WIDTH
 
 from jaxgen.evaluate.extractors import clip, dinov2
+from jaxgen.evaluate.extractors.labels import sized
 from jaxgen.evaluate.stream.features import extract
 from jaxgen.io.weights import Weights, open_weights
 from jaxgen.models.recognition import clip as vision
 
 pytest.importorskip("tokenizers")
-VOCABULARY = GOLDEN / "metrics" / "clip_bpe_2000.txt.gz"
-WIDTH, TOKENS = 64, 2000 + 512 + 2
 
 
 @pytest.fixture(scope="module")
 def weights():
-    """A small CLIP with one head and the vocabulary of the test, under transformers' names."""
-
-    def block(prefix):
-        for layer in ("layer_norm1", "layer_norm2"):
-            yield f"{prefix}.{layer}.weight", (WIDTH,)
-            yield f"{prefix}.{layer}.bias", (WIDTH,)
-        for layer, (outputs, inputs) in (
-            *((f"self_attn.{part}", (WIDTH, WIDTH)) for part in ("q_proj", "k_proj", "v_proj", "out_proj")),
-            ("mlp.fc1", (96, WIDTH)),
-            ("mlp.fc2", (WIDTH, 96)),
-        ):
-            yield f"{prefix}.{layer}.weight", (outputs, inputs)
-            yield f"{prefix}.{layer}.bias", (outputs,)
-
-    norms = ("vision_model.pre_layrnorm", "vision_model.post_layernorm", "text_model.final_layer_norm")
-    shapes = {
-        "vision_model.embeddings.class_embedding": (WIDTH,),
-        "vision_model.embeddings.patch_embedding.weight": (WIDTH, 3, 16, 16),
-        "vision_model.embeddings.position_embedding.weight": (5, WIDTH),
-        "visual_projection.weight": (24, WIDTH),
-        "text_model.embeddings.token_embedding.weight": (TOKENS, WIDTH),
-        "text_model.embeddings.position_embedding.weight": (77, WIDTH),
-        "text_projection.weight": (24, WIDTH),
-        **{f"{norm}.{leaf}": (WIDTH,) for norm in norms for leaf in ("weight", "bias")},
-        **dict(block("vision_model.encoder.layers.0")),
-        **dict(block("text_model.encoder.layers.0")),
-    }
-    return {name: tensor(name, shape) for name, shape in shapes.items()}
+    return tiny_clip.state()
 
 
 @pytest.fixture(scope="module")
 def path(weights, tmp_path_factory):
     """The weights in a file."""
-    entries, end = {}, 0
-    for name, array in weights.items():
-        entries[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end := end + array.nbytes]}
-    header = json.dumps(entries).encode()
-    path = tmp_path_factory.mktemp("clip") / "model.safetensors"
-    path.write_bytes(struct.pack("<Q", len(header)) + header + b"".join(array.tobytes() for array in weights.values()))
-    return path
+    return tiny_clip.save(tmp_path_factory.mktemp("clip") / "model.safetensors", weights)
 
 
 @pytest.mark.parametrize("image", ["0", "1"])
@@ -123,9 +90,49 @@ def test_a_vocabulary_of_another_network_is_refused(weights):
     """Its ids would be in range, and mean other words."""
     table = "text_model.embeddings.token_embedding.weight"
     larger = Weights(weights | {table: tensor(table, (TOKENS + 1, WIDTH))}, "0")
-    read = clip.texts(larger, clip.open_tokenizer(VOCABULARY))
+    tokenizer = clip.open_tokenizer(VOCABULARY)
     with pytest.raises(ValueError, match=f"a vocabulary of {TOKENS + 1} tokens, got {TOKENS}"):
-        read(["a cat"])
+        clip.texts(larger, tokenizer)
+    assert clip.texts(Weights(weights, "0"), tokenizer)([]).shape == (0, 24)
+
+
+def test_the_activation_is_that_of_the_configuration(path, tmp_path):
+    """Weights of LAION's with OpenAI's activation give figures that look right, under the name of published ones."""
+    copy, beside = tmp_path / path.name, tmp_path / "config.json"
+    copy.write_bytes(path.read_bytes())
+    for config, found in (
+        ({"vision_config": {"hidden_act": "gelu"}, "text_config": {"hidden_act": "gelu"}}, "gelu"),
+        ({"hidden_act": "gelu"}, "gelu"),
+        ({"vision_config": {}}, "quick_gelu"),
+    ):
+        beside.write_text(json.dumps(config))
+        assert clip.activation_of(copy) == found
+        assert f", {found}, input" in clip.open(copy).name
+    assert ", gelu, input" in clip.open(copy, activation="gelu").name
+    for wrong, said in (
+        ({"vision_config": {"hidden_act": "gelu"}, "text_config": {}}, "hidden_act is gelu and quick_gelu"),
+        ({"hidden_act": "silu"}, "hidden_act is silu"),
+        ({"vision_config": [1]}, "has no attribute"),
+        (["gelu"], "gelu"),
+    ):
+        beside.write_text(json.dumps(wrong))
+        with pytest.raises(ValueError, match=f"expected the configuration of a CLIP, .*{said}"):
+            clip.open(copy)
+
+
+def test_labels_tell_what_a_published_name_depends_on(weights, path):
+    """FD-DINOv2 is of L/14 and CMMD of L/14-336: figures of another size or activation must not bear their names."""
+    sizes = [(1024, 24, 14), (768, 12, 32), (384, 12, 14), (1536, 40, 14), (64, 1, 16)]
+    assert [sized(*size) for size in sizes] == ["L/14", "B/32", "S/14", "g/14", "64x1/16"]
+    one = clip.open(path)
+    assert (one.label, one.weights, one.dtype) == ("CLIP-64x1/16-32", open_weights(path).sha256, "float32")
+    assert clip.open(path, "cmmd", "gelu").label == "CLIP-64x1/16-32-gelu"
+    places = "vision_model.embeddings.position_embedding.weight"
+    larger = Weights(weights | {places: tensor(places, (1 + 14**2, WIDTH))}, "0")
+    assert clip.extractor(larger).label == "CLIP-64x1/16"
+    tiny = open_weights(GOLDEN / "metrics" / "dinov2_tiny.safetensors")
+    network = dinov2.extractor(tiny, heads=4)
+    assert (network.label, network.weights) == ("DINOv2-32x2/14", tiny.sha256)
 
 
 def test_features_of_dinov2_are_its_first_token(golden, jit):

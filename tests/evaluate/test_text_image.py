@@ -11,6 +11,7 @@ from jaxgen.evaluate.text_image import (
     clip_score,
     cosines,
     figures,
+    per_image,
     r_precision,
     ranks,
     ref_clip_score,
@@ -92,10 +93,58 @@ def test_scores_can_be_losses(jit):
         cosines(image, text[:3])
 
 
+def test_embeddings_that_tell_nothing_apart_have_no_precision(jit):
+    """A network that failed on all images would have the best R-precision there is."""
+    rng = np.random.default_rng(0)
+    texts, every = rng.normal(size=(6, 8)), np.stack([np.roll(np.arange(6), -i) for i in range(6)])
+    for images in (np.zeros((6, 8)), np.full((6, 8), np.nan)):
+        np.testing.assert_array_equal(jit(ranks)(images, texts, every), 5)
+    np.testing.assert_array_equal(ranks(np.zeros((6, 8)), texts, every), 5)
+    np.testing.assert_array_equal(ranks(texts, np.repeat(texts[:3], 2, 0), every)[::2] > 0, True)
+    one = texts.copy()
+    one[4, 2] = np.inf
+    with pytest.raises(ValueError, match="1 of 6 images are not finite, the first of row 4"):
+        ranks(one, texts, every)
+    with pytest.raises(ValueError, match="of 6 texts are not finite"):
+        ranks(texts, one, every)
+
+
+def test_candidates_of_no_text_are_refused(jit):
+    """JAX clamps what lies outside: another text would be the candidate, and nobody would know."""
+    texts = np.random.default_rng(0).normal(size=(4, 8))
+    for wrong in (4, -1):
+        among = np.array([[0, 1], [1, 2], [2, wrong], [3, 0]])
+        with pytest.raises(ValueError, match="numbers of the 4 texts"):
+            ranks(texts, texts, among)
+        assert jit(ranks)(texts, texts, among).tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("size", [1e-15, 1e-9, 1.0, 1e25, 1e37])
+def test_the_length_of_an_embedding_is_of_no_matter(size):
+    """Squares of float32 overflow from 1e19 on and vanish below 1e-19: the cosine would be 0."""
+    x, y = np.array([[3.0, 4.0]], np.float32), np.array([[4.0, 3.0]], np.float32)
+    assert float(cosines(np.float32(size) * x / 4, y)[0]) == pytest.approx(0.96, rel=1e-6)
+
+
 def test_figures_say_how_sure_they_are():
     """Mean, standard error with ddof 1, and what the number is."""
     plain, prefixed, among = np.array([0.2, 0.3, -0.1, 0.4]), np.array([0.2, 0.4, -0.1, 0.4]), np.array([0, 0, 2, 0])
-    cosine, score, precision = figures(plain, prefixed, among, 100, protocol="a network")
+    columns = per_image(plain, prefixed, among, referenced=np.array([0.1, 0.2, 0.3, 0.4]))
+    found = {result.name: result for result in figures(columns, 100, protocol="a network")}
+    cosine, score, precision = (found[name] for name in ("CLIP cosine", "CLIPScore", "R-precision"))
     assert cosine.value == pytest.approx(0.2) and cosine.error == pytest.approx(np.std(plain, ddof=1) / 2)
     assert score.value == pytest.approx(2.5 * 0.25) and precision.value == 0.75
-    assert "of 100" in precision.definition and {cosine.protocol, precision.protocol} == {"a network"}
+    assert "of 100" in precision.definition and {result.protocol for result in found.values()} == {"a network"}
+    assert found["CLIP percent"].value == pytest.approx(22.5) and found["RefCLIPScore"].value == pytest.approx(0.25)
+    mean = found["CLIP percent of the mean"]
+    assert mean.value == pytest.approx(20, rel=1e-6) and mean.error == pytest.approx(100 * cosine.error)
+
+
+def test_a_score_of_another_network_has_another_name():
+    """CLIPScore is of ViT-B/32: of L/14 it is lower by a third."""
+    x = np.array([0.1, 0.2])
+    assert {"CLIPScore-L/14", "RefCLIPScore-L/14"} < {*per_image(x, x, np.zeros(2), x, "CLIP-L/14")}
+    assert "CLIPScore" in per_image(x, x, np.zeros(2), network="CLIP-B/32")
+    assert "CLIPScore-unknown network" in per_image(x, x, np.zeros(2), network="")
+    found = figures(per_image(x, x, np.zeros(2), x, "CLIP-L/14"), 2)
+    assert "harmonic" in found[-1].definition and found[-1].name == "RefCLIPScore-L/14"

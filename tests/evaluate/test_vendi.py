@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxgen.evaluate.distribution import blocks
-from jaxgen.evaluate.distribution.vendi import vendi
+from jaxgen.evaluate.distribution.vendi import vendi, vendi_error
 
 
 @pytest.mark.parametrize("q", [0.5, 1, 2, np.inf])
@@ -29,6 +29,17 @@ def test_what_can_be_counted_is_counted():
     assert vendi(3 * np.eye(7)) == pytest.approx(7)
     assert vendi(np.ones((9, 4)), 2) == pytest.approx(1)
     assert vendi(np.eye(3)[[0] * 90 + [1] * 9 + [2]], 0) == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "q"), [(300, 20, 0.5), (300, 20, 1), (300, 20, 2), (300, 20, np.inf), (90, 100, 1), (90, 100, np.inf)]
+)
+def test_the_error_is_what_fresh_samples_scatter_by(n, d, q):
+    """Of both forms; of samples as few as dimensions it is on the small side, as it is of the first order."""
+    rng = np.random.default_rng(0)
+    sets = [rng.normal(size=(n, d)) / np.sqrt(np.arange(1, d + 1)) for _ in range(80)]
+    spread = np.std([vendi(x, q) for x in sets], ddof=1)
+    assert 0.6 * spread < np.mean([vendi_error(x, q) for x in sets[:20]]) < 1.4 * spread
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import warnings
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -118,28 +118,39 @@ def frechet(a: Moments, b: Moments) -> float:
         )
     difference = (a.shift - b.shift) + (a.s / a.n - b.s / b.n)
     apart = float(difference @ difference + np.trace(s_a) + np.trace(s_b))
-    overlap = _factor(s_a, a.n).T @ _factor(s_b, b.n)
-    total, error = _nuclear_norm(overlap)
+    total, error = _sum_of_roots(s_a, a.n, s_b, b.n)
     if 2 * error > SURE * (apart - 2 * total):
-        total = np.linalg.svd(overlap, compute_uv=False).sum()
+        total = np.linalg.svd(_factor(s_a, a.n).T @ _factor(s_b, b.n), compute_uv=False).sum()
     return max(0.0, apart - 2 * float(total))
 
 
-def _factor(s: np.ndarray, n: np.ndarray | np.floating) -> np.ndarray:
-    """F [d, r] with S = F F^T, r = min(d, n - 1) or less: Cholesky with complete pivoting (LAPACK's pstrf)."""
+def pivoted(s: np.ndarray, n: np.ndarray | np.floating) -> tuple[np.ndarray, np.ndarray]:
+    """L [d, r] with zeros above its diagonal and an order p [d] of the dimensions with s[p][:, p] = L L^T, of the rank
+    r = min(d, n - 1) or less: Cholesky with complete pivoting (LAPACK's pstrf)."""
     lower, pivots, rank, _ = lapack.dpstrf(s, tol=0.0, lower=1)
-    rank = min(rank, int(n) - 1)
-    factor = np.empty((len(s), rank))
-    factor[pivots - 1] = np.tril(lower[:, :rank])
+    return np.tril(lower[:, : min(rank, int(n) - 1)]), pivots - 1
+
+
+def _factor(s: np.ndarray, n: np.ndarray | np.floating) -> np.ndarray:
+    """F [d, r] with S = F F^T, of the rank that n features can span or less."""
+    lower, order = pivoted(s, n)
+    factor = np.empty_like(lower)
+    factor[order] = lower
     return factor
 
 
-def _nuclear_norm(g: np.ndarray) -> tuple[float, float]:
-    """The sum of the singular values of g, as roots of the eigenvalues of its smaller Gram matrix, which take a tenth
-    of the time, and a bound of their error: an eigenvalue is wrong by eps times the largest."""
-    values = np.linalg.eigvalsh(g @ g.T if len(g) <= g.shape[1] else g.T @ g)
+def _sum_of_roots(s_a: np.ndarray, n_a: Any, s_b: np.ndarray, n_b: Any) -> tuple[float, float]:
+    """The nuclear norm of F_a^T F_b, as the roots of eigenvalues of S_a S_b, which take a fifth of the time, and a
+    bound of their error: an eigenvalue is wrong by eps |S_a| |S_b|. They are those of L^T S_b L, S_a = L L^T, where
+    that is positive definite, and else of a Gram matrix of F_a^T F_b."""
+    lower, failed = lapack.dpotrf(s_a, lower=1) if min(n_a, n_b) > len(s_a) else (None, 1)
+    if failed:
+        g = _factor(s_a, n_a).T @ _factor(s_b, n_b)
+        values = np.linalg.eigvalsh(g @ g.T if len(g) <= g.shape[1] else g.T @ g)
+    else:
+        values = np.linalg.eigvalsh(lapack.dsygst(s_b, lower, itype=2, lower=1)[0])
     roots = np.sqrt(np.maximum(values, 0))
-    wrong = np.finfo(float).eps * values.max(initial=0)
+    wrong = np.finfo(float).eps * np.linalg.norm(s_a, np.inf) * np.linalg.norm(s_b, np.inf)
     return float(roots.sum()), float(np.minimum(np.sqrt(wrong), wrong / np.maximum(roots, 1e-300)).sum())
 
 

@@ -40,32 +40,33 @@ def inception_score(logits: ArrayLike, splits: int = 1, shuffle: int | None = No
     if shuffle is not None:
         x = x[np.random.RandomState(shuffle).permutation(len(x))]
     edges = np.arange(splits + 1) * len(x) // splits
-    parts = [x[a:b] for a, b in pairwise(edges)]
-    scores = [np.exp(information(sums(part))) for part in parts]
-    variance = sum((score * deviation(part)) ** 2 / len(part) for score, part in zip(scores, parts, strict=True))
+    parts = [divergences(x[a:b]) for a, b in pairwise(edges)]
+    scores = [np.exp(part.mean()) for part in parts]
+    # of the mean over x alone, as to first order p(y) has no part in it (the delta method)
+    variance = sum((score * part.std()) ** 2 / len(part) for score, part in zip(scores, parts, strict=True))
     return InceptionScore(float(np.mean(scores)), float(np.std(scores)), float(np.sqrt(variance) / splits))
 
 
-def deviation(logits: np.ndarray) -> float:
-    """The standard deviation over x of KL(p(y|x) || p(y)), by which their mean, the logarithm of the score, varies: to
-    first order p(y) has no part in it (the delta method)."""
-    log_p = log_softmax(logits)
-    p = np.exp(log_p)
-    return float(((p * log_p).sum(1) - p @ np.log(np.maximum(p.mean(0), np.finfo(float).tiny))).std())
+def divergences(logits: np.ndarray) -> np.ndarray:
+    """KL(p(y|x) || p(y)) of each x, [n] nats."""
+    p, p_log_p = probabilities(logits)
+    return p_log_p - p @ np.log(np.maximum(p.mean(0), np.finfo(float).tiny))
 
 
-def log_softmax(logits: ArrayLike) -> np.ndarray:
-    """log p(y|x) of logits [n, K], float64."""
+def probabilities(logits: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """p(y|x) of logits [n, K], and sum_y p(y|x) log p(y|x), [n]; float64."""
     x = np.asarray(logits, np.float64)
-    log_p = x - x.max(1, keepdims=True)
-    return log_p - np.log(np.exp(log_p).sum(1, keepdims=True))
+    x = x - x.max(1, keepdims=True)
+    p = np.exp(x)
+    total = p.sum(1, keepdims=True)
+    p /= total
+    return p, np.einsum("nk,nk->n", p, x) - np.log(total[:, 0])
 
 
 def sums(logits: ArrayLike) -> Sums:
     """Of finite logits [n, K]."""
-    log_p = log_softmax(logits)
-    p = np.exp(log_p)
-    return Sums(np.float64(len(p)), p.sum(0), (p * log_p).sum())
+    p, p_log_p = probabilities(logits)
+    return Sums(np.float64(len(p)), p.sum(0), p_log_p.sum())
 
 
 def add(a: Sums, b: Sums) -> Sums:

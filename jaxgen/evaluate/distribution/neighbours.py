@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from jaxgen.evaluate.distribution.blocks import taken
+from jaxgen.evaluate.distribution.repeats import distinct, expanded
 from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, measured, placed, read, spread
 from jaxgen.parallel.mesh import batch_sharding, make_mesh
 
@@ -42,10 +43,19 @@ def nearest(queries: Any, points: Any, k: int = 1) -> tuple[np.ndarray, np.ndarr
 
 
 def nearest_others(points: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """`nearest` of each point among the others. Both halves of the symmetric table come from one product."""
+    """`nearest` of each point among the others."""
+    if len(points) <= k:
+        raise ValueError(f"a k = {k} neighbourhood needs more than {k} samples, got {len(points)}.")
+    once = distinct(points, k + 1)
+    rank, index = others(once.rows, k)
+    itself = np.arange(len(rank))[:, None]
+    rank, index = np.pad(rank, ((0, 0), (1, 0))), np.concatenate([itself, index], 1)
+    return expanded(rank[once.which], index[once.which], once.members, k, np.arange(len(points)))
+
+
+def others(points: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """`nearest_others` of points that differ. Both halves of the symmetric table come from one product."""
     n = len(points)
-    if n <= k:
-        raise ValueError(f"a k = {k} neighbourhood needs more than {k} samples, got {n}.")
     centre, mesh, count = centre_of(points), make_mesh(), min(k + SPARE, n)
     found: list[Candidates] = []
     for i, (_, _, a) in enumerate(read(points, centre, mesh)):
@@ -60,10 +70,13 @@ def nearest_others(points: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lowest(queries: Any, points: Any, k: int, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-    """`nearest` by another rank than the squared distance."""
-    centre, nobody_else = centre_of(queries, points), np.full(len(queries), -1)
-    proposals = proposals_of(queries, points, min(k + SPARE, len(points)), ranking, nobody_else, centre)
-    return settled(queries, points, k, proposals, ranking, nobody_else, centre)
+    """`nearest` by another rank than the squared distance, which is the same for equal points."""
+    asked, once = distinct(queries, 1), distinct(points, k)
+    centre, nobody_else = centre_of(asked.rows, once.rows), np.full(len(asked.rows), -1)
+    ranking = ranking._replace(scale=ranking.scale[once.members[:, 0]])
+    proposals = proposals_of(asked.rows, once.rows, min(k + SPARE, len(once.rows)), ranking, nobody_else, centre)
+    rank, index = expanded(*settled(asked.rows, once.rows, k, proposals, ranking, nobody_else, centre), once.members, k)
+    return rank[asked.which], index[asked.which]
 
 
 def leave_one_out(points: Any, k: int = 1) -> np.ndarray:

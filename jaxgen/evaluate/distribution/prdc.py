@@ -7,6 +7,7 @@ import numpy as np
 from jax import Array
 
 from jaxgen.evaluate.distribution.neighbours import Ranking, leave_one_out, lowest, padded
+from jaxgen.evaluate.distribution.repeats import distinct
 from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, placed, read, spread, squared_distances
 from jaxgen.parallel.mesh import make_mesh
 
@@ -43,8 +44,8 @@ def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
     features, arrays or rows that are read in blocks, flattened, compared by Euclidean distance. Membership counts
     equality, which matters for quantised features, where distances tie. Raises ValueError unless n, m > k.
     """
-    centre = centre_of(real, fake)
-    found = membership(fake, real, leave_one_out(fake, k), leave_one_out(real, k), centre)
+    centre_of(real, fake)  # which have one dimension and are finite
+    found = membership(fake, real, leave_one_out(fake, k), leave_one_out(real, k))
     return PRDC(
         precision=float(np.mean(found.around > 0)),
         recall=float(np.mean(found.held)),
@@ -53,23 +54,30 @@ def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
     )
 
 
-def membership(
-    queries: Any, centres: Any, of_queries: np.ndarray, of_centres: np.ndarray, mean: np.ndarray
-) -> Membership:
-    """Who lies in whose closed ball, squared radii [m] and [n], from one product. Pairs that lie on a surface to the
-    rounding of the device are measured on the host."""
-    mesh = make_mesh()
+def membership(queries: Any, centres: Any, of_queries: np.ndarray, of_centres: np.ndarray) -> Membership:
+    """Who lies in whose closed ball, squared radii [m] and [n], the same for equal rows, from one product. Pairs that
+    lie on a surface to the rounding of the device are measured on the host."""
+    asked, once = distinct(queries, 1), distinct(centres, 1)
+    one, other = (x.members[:, 0] for x in (asked, once))
+    found = among(asked.rows, once.rows, of_queries[one], of_centres[other], once.times)
+    return Membership(found.around[asked.which], found.reached[once.which], found.held[once.which])
+
+
+def among(queries: Any, centres: Any, of_queries: np.ndarray, of_centres: np.ndarray, count: np.ndarray) -> Membership:
+    """`membership` of rows that differ, of which the centres are there `count` times."""
+    mesh, mean = make_mesh(), centre_of(centres, queries)
     found = Membership(np.zeros(len(queries), int), np.zeros(len(centres), bool), np.zeros(len(centres), bool))
     for rows, raw, a in read(queries, mean, mesh):
         for others, others_raw, b in read(centres, mean, mesh):
             radii = placed((around(of_queries[rows], len(a.x)), around(of_centres[others], len(b.x))), mesh)
-            part, open_, any_open = spread(certain, mesh)(a, b, *radii)
+            many = placed(np.pad(count[others], (0, len(b.x) - len(others_raw))), mesh)
+            part, open_, any_open = spread(certain, mesh)(a, b, *radii, many)
             sure = jax.tree.map(np.array, part)
             if any_open:
                 i, j = np.nonzero(np.asarray(open_))
                 squared = squared_distances(raw, others_raw, i, j)
                 within = squared <= of_centres[others][j]
-                np.add.at(sure.around, i[within], 1)
+                np.add.at(sure.around, i[within], count[others][j[within]])
                 sure.reached[j[within]] = True
                 sure.held[j[squared <= of_queries[rows][i]]] = True
             found.around[rows] += sure.around[: len(raw)]
@@ -85,14 +93,14 @@ def around(squared: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.nextafter(exact, -np.inf, dtype=dtype), np.nextafter(exact, np.inf, dtype=dtype)])
 
 
-def certain(a: Block, b: Block, of_a: Array, of_b: Array) -> tuple[Membership, Array, Array]:
+def certain(a: Block, b: Block, of_a: Array, of_b: Array, count: Array) -> tuple[Membership, Array, Array]:
     """`membership` by those pairs alone that are clear, which pairs [A, B] are not, and whether there are any."""
     low, high = bounds(a, b)
     in_a, in_b = high <= of_a[0, :, None], high <= of_b[0]
     there = a.there[:, None] & b.there
     open_ = there & ((~in_a & (low <= of_a[1, :, None])) | (~in_b & (low <= of_b[1])))
     in_a, in_b = in_a & there & ~open_, in_b & there & ~open_
-    return Membership(in_b.sum(1), in_b.any(0), in_a.any(0)), open_, open_.any()
+    return Membership((in_b * count).sum(1), in_b.any(0), in_a.any(0)), open_, open_.any()
 
 
 def realism(real: Any, fake: Any, k: int = 3, share: float = 0.5, eps: float = 1e-5) -> np.ndarray:
@@ -102,9 +110,13 @@ def realism(real: Any, fake: Any, k: int = 3, share: float = 0.5, eps: float = 1
     of the balls with the smallest radii counts, the others being too wide to tell anything, and as in the code of the
     paper `eps` is added to the squared distance, so that a copy has a finite score.
     """
+    return realism_within(leave_one_out(real, k), real, fake, share, eps)
+
+
+def realism_within(squared: np.ndarray, real: Any, fake: Any, share: float = 0.5, eps: float = 1e-5) -> np.ndarray:
+    """`realism` with known squared radii [n]."""
     if not 0 < share <= 1 or eps <= 0:
         raise ValueError(f"realism needs a share of the balls in (0, 1] and a positive eps, got {share} and {eps}.")
-    squared = leave_one_out(real, k)
     counted = np.where(squared <= np.quantile(squared, share), squared, 0)
     if not counted.any():
         raise ValueError("realism needs balls of positive radius, got real features that are all copies of others.")

@@ -5,6 +5,7 @@
 The features are the embeddings as the network gives them, of no particular length.
 """
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,10 +17,12 @@ import numpy as np
 from jax import Array
 from PIL import Image
 
-from jaxgen.data.clip_tokenizer import Tokenizer, open_tokenizer
+from jaxgen.data.clip_tokenizer import Tokenizer, checksum, open_tokenizer
 from jaxgen.evaluate.distribution.blocks import blocks
+from jaxgen.evaluate.extractors.labels import sized
 from jaxgen.evaluate.stream.features import BATCH, Extractor, Layers, extract
 from jaxgen.evaluate.text_image import cosines
+from jaxgen.io.location import location
 from jaxgen.io.weights import Weights, open_weights
 from jaxgen.models.layers.causal_attention import gelu, quick_gelu
 from jaxgen.models.recognition import clip as vision
@@ -47,20 +50,43 @@ def cut_then_resized(image: Image.Image, side: int) -> Image.Image:
 
 RULES = {"clip": resized_then_cut, "cmmd": cut_then_resized}
 ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": gelu}
+OPENAI = "quick_gelu"
+SIDE = 224  # what a published name leaves out: ViT-L/14, but ViT-L/14-336
 WIDEST = 1024  # of OpenAI's; wider ones have heads of other sizes
 
 
-def open(path: str | os.PathLike, rule: str = "clip", activation: str = "quick_gelu") -> Extractor:
+def open(path: str | os.PathLike, rule: str = "clip", activation: str | None = None) -> Extractor:
     """The images' part of the weights in the published file `path`: ViT-B-32.pt, ViT-L-14-336px.pt or model.safetensors
     of the same. Raises ValueError where it is another network's.
 
     rule        one of RULES, matters for rectangles: CLIPScore is of "clip", CMMD of "cmmd"
-    activation  "quick_gelu" is OpenAI's; weights that others have trained may need "gelu", which no file says
+    activation  one of ACTIVATIONS; None: see `activation_of`
     """
-    return extractor(open_weights(path), rule, activation)
+    return extractor(open_weights(path), rule, activation or activation_of(path))
 
 
-def extractor(weights: Weights, rule: str = "clip", activation: str = "quick_gelu") -> Extractor:
+def activation_of(path: str | os.PathLike) -> str:
+    """OpenAI's, unless a config.json of transformers beside the weights says otherwise: weights that others have
+    trained, as LAION's, may need "gelu", and no file of weights tells. Raises ValueError where it says neither."""
+    beside = location(path).with_name("config.json")
+    if not beside.exists():
+        return OPENAI
+    try:
+        config = json.loads(beside.read_text())
+        parts = [config[part] for part in ("vision_config", "text_config") if part in config] or [config]
+        found = {part.get("hidden_act", OPENAI) for part in parts}
+        if len(found) == 1 and found <= {*ACTIVATIONS}:
+            return str(*found)
+        reason = f"its hidden_act is {' and '.join(sorted(map(str, found)))}"
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+    raise ValueError(
+        f"expected the configuration of a CLIP, with hidden_act {' or '.join(ACTIVATIONS)}, in {beside}, but {reason}: "
+        "fetch it again, or take it away."
+    )
+
+
+def extractor(weights: Weights, rule: str = "clip", activation: str = OPENAI) -> Extractor:
     """See `open`."""
     for what, value, known in (("input", rule, RULES), ("activation", activation, ACTIVATIONS)):
         if value not in known:
@@ -77,7 +103,10 @@ def extractor(weights: Weights, rule: str = "clip", activation: str = "quick_gel
 
     size = f"ViT width {tower.width}, depth {tower.depth}, patch {tower.patch}"
     name = f"CLIP {size}, {activation}, input {tower.side} px {rule}, weights sha256 {weights.sha256}, float32"
-    return Extractor(fn, vision.variables(weights.state), name, partial(prepared, RULES[rule], tower.side))
+    label = f"CLIP-{sized(tower.width, tower.depth, tower.patch)}"
+    label += f"-{tower.side}" * (tower.side != SIDE) + f"-{activation}" * (activation != OPENAI)
+    prepare = partial(prepared, RULES[rule], tower.side)
+    return Extractor(fn, vision.variables(weights.state), name, prepare, weights.sha256, label=label)
 
 
 def prepared(rule: Callable[[Image.Image, int], Image.Image], side: int, images: np.ndarray) -> np.ndarray:
@@ -88,25 +117,27 @@ def prepared(rule: Callable[[Image.Image, int], Image.Image], side: int, images:
 
 
 class Clip(NamedTuple):
-    """Both parts of one file."""
+    """Both parts of one file, and the checksum of the vocabulary that texts are read with."""
 
     images: Extractor
     texts: Texts
+    vocabulary: str
 
 
-def open_clip(
-    path: str | os.PathLike, vocabulary: str | os.PathLike, rule: str = "clip", activation: str = "quick_gelu"
-) -> Clip:
-    """Images as `open` has them, and texts, read with the `vocabulary` that
+def open_clip(path: str | os.PathLike, vocabulary: str | os.PathLike, activation: str | None = None) -> Clip:
+    """Images as `open` has them by the rule of CLIP itself, and texts, read with the `vocabulary` that
     `jaxgen.data.clip_tokenizer.open_tokenizer` takes."""
-    weights = open_weights(path)
-    images = extractor(weights, rule, activation)
-    return Clip(images, texts(weights, open_tokenizer(vocabulary), activation))
+    weights, activation = open_weights(path), activation or activation_of(path)
+    images = extractor(weights, "clip", activation)
+    return Clip(images, texts(weights, open_tokenizer(vocabulary), activation), checksum(vocabulary))
 
 
-def texts(weights: Weights, tokenizer: Tokenizer, activation: str = "quick_gelu") -> Texts:
-    """The texts' part of the weights."""
+def texts(weights: Weights, tokenizer: Tokenizer, activation: str = OPENAI) -> Texts:
+    """The texts' part of the weights. Raises ValueError where the tokenizer has another vocabulary."""
     tower = text.text_tower(weights.state, nonlinearity=ACTIVATIONS[activation])
+    size = int(tokenizer([""]).max()) + 1  # the end of a text is the last of the vocabulary
+    if size != tower.vocabulary:
+        raise ValueError(f"expected a vocabulary of {tower.vocabulary} tokens, got {size}: take that of the network.")
     params = text.variables(weights.state)
 
     def fn(params: Any, keys: Array, ids: Array) -> Any:
@@ -118,11 +149,8 @@ def texts(weights: Weights, tokenizer: Tokenizer, activation: str = "quick_gelu"
 
     def embed(read: Sequence[str]) -> np.ndarray:
         ids = tokenizer(read)
-        if ids.max(initial=0) != tower.vocabulary - 1:  # the end of a text
-            raise ValueError(
-                f"expected a vocabulary of {tower.vocabulary} tokens, got {ids.max(initial=-1) + 1}: take that of the "
-                "network."
-            )
+        if not len(ids):
+            return np.zeros((0, tower.embedding or tower.width), np.float32)
         found: np.ndarray = run(params, 0, (ids,), len(ids), BATCH)
         return found
 

@@ -2,7 +2,8 @@
 
     clips uint8 [B, T, H, W, 3] -> frames of 224 x 224 by the rule -> 2 x / 255 - 1 -> features [B, 400]
 
-The features are the logits, before the softmax.
+The features are the logits, before the softmax. Checked against PyTorch with random weights under the names of
+kinetics_i3d_pytorch; no published file was at hand, nor the resizing inside of StyleGAN-V's archive.
 """
 
 import os
@@ -19,7 +20,7 @@ from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.i3d import FEWEST_FRAMES, FILE, I3D, SIDE, variables
 
 RULES: dict[str, resize.Rule] = {
-    "torch": resize.torch_bilinear,  # of StyleGAN-V's archive (Skorokhodov et al. 2022)
+    "torch": resize.torch_bilinear,  # for StyleGAN-V's archive (Skorokhodov et al. 2022)
     "tf1": resize.tf1_bilinear,  # of the FVD's own program (Unterthiner et al. 2018)
 }
 
@@ -46,4 +47,5 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, rule: str = "torch")
         logits: Any = I3D().apply(params, 2 * x / 255 - 1)
         return {"features": logits, "logits": logits}
 
-    return Extractor(fn, variables(state), f"I3D Kinetics-400, resized by {rule}, weights sha256 {sha256}, float32")
+    name = f"I3D Kinetics-400, resized by {rule}, weights sha256 {sha256}, float32"
+    return Extractor(fn, variables(state), name, weights=sha256, label="I3D")

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from jaxgen.evaluate.extractors import resize
+from jaxgen.evaluate.extractors.labels import published
 from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.inception import FILE, SIDE, InceptionV3, variables
@@ -63,7 +64,8 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, rule: str = "tf1") -
         return layers(InceptionV3().apply(params, (x - centre) / centre))
 
     name = f"Inception-v3 2015-12-05, input {rule}, weights sha256 {sha256}, float32"
-    return Extractor(fn, variables(state), name)
+    label = published("Inception", FILE, sha256)
+    return Extractor(fn, variables(state), name, weights=sha256, label=label)
 
 
 def layers(found: Any) -> Layers:

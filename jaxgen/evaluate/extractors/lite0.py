@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxgen.evaluate.extractors.labels import published
 from jaxgen.evaluate.extractors.resize import torch_bilinear_antialiased
 from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
@@ -40,4 +41,4 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str) -> Extractor:
         return {"features": found.pooled, "logits": found.logits}
 
     name = f"EfficientNet-Lite0, input bilinear, antialiased, to {SIDE} px, weights sha256 {sha256}, float32"
-    return Extractor(fn, variables(state), name)
+    return Extractor(fn, variables(state), name, weights=sha256, label=published("lite0", FILE, sha256))

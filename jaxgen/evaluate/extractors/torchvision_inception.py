@@ -12,11 +12,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgen.evaluate.extractors.inception import layers
+from jaxgen.evaluate.extractors.labels import published
 from jaxgen.evaluate.extractors.resize import torch_bilinear
 from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.inception import SIDE
 from jaxgen.models.recognition.torchvision_inception import NETWORK, variables
+
+FILE = "inception_v3_google-0cc3c7bd.pth"
 
 
 def open(path: str | os.PathLike) -> Extractor:
@@ -27,4 +30,6 @@ def open(path: str | os.PathLike) -> Extractor:
         x = torch_bilinear(images.astype(jnp.float32), SIDE, SIDE)
         return layers(NETWORK.apply(params, (x - 127.5) / 127.5))
 
-    return Extractor(fn, variables(state), f"torchvision's Inception-v3, weights sha256 {sha256}, float32")
+    name = f"torchvision's Inception-v3, weights sha256 {sha256}, float32"
+    label = published("torchvision-Inception", FILE, sha256)
+    return Extractor(fn, variables(state), name, weights=sha256, label=label)

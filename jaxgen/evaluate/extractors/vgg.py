@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxgen.evaluate.extractors.labels import published
 from jaxgen.evaluate.extractors.resize import tf1_bilinear
 from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
@@ -43,6 +44,5 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, head: Classifier = F
             fc1, fc2 = head.apply(params["classifier"], last)
         return {"features": fc2, "fc1": fc1}
 
-    return Extractor(
-        fn, params, f"VGG16 fc2 after its rectifier, input tf1 to 224 px, weights sha256 {sha256}, float32"
-    )
+    name = f"VGG16 fc2 after its rectifier, input tf1 to 224 px, weights sha256 {sha256}, float32"
+    return Extractor(fn, params, name, weights=sha256, label=published("VGG", ADDRESS, sha256))

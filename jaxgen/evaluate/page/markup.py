@@ -37,8 +37,6 @@ def _group(protocol: str, layer: str, weights: str, dtype: str, results: Sequenc
 
 def _row(result: Result) -> str:
     spread = "" if result.error is None else f"± {decimals(result.error, 2)}"
-    if result.interval is not None:
-        spread += " [" + ", ".join(map(decimals, result.interval)) + "]"
     unit = f" <span class=unit>{html.escape(result.unit)}</span>" if result.unit else ""
     return (
         f"<tr><th scope=row>{html.escape(result.name.replace('_', ' '))}</th>"

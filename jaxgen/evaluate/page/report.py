@@ -61,7 +61,6 @@ def page(title: str, results: Sequence[Result], pictures: Sequence[Picture], con
     links = "".join(f'<a href="#{markup.slug(name)}">{html.escape(name)}</a>' for name in markup.sections(pictures))
     settings = html.escape(json.dumps(config, indent=2))
     spread = ["± is one standard error"] if any(r.error is not None for r in results) else []
-    spread += ["brackets hold a bootstrap interval of 95%"] if any(r.interval for r in results) else []
     return PAGE.format(
         title=html.escape(title),
         summary=f"<p class=summary>{html.escape(summary)}</p>" if summary else "",

@@ -4,6 +4,8 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +14,6 @@ import numpy as np
 from jax import Array
 
 from jaxgen.evaluate.distribution.blocks import shape
-from jaxgen.evaluate.nll import mean_and_error
 from jaxgen.evaluate.paired.lpips import (
     ALEX,
     NETWORK,
@@ -25,7 +26,7 @@ from jaxgen.evaluate.paired.lpips import (
     lpips,
 )
 from jaxgen.evaluate.paired.similarity import decibels, ms_ssim, mse, psnr, ssim
-from jaxgen.evaluate.result import Result
+from jaxgen.evaluate.result import Result, mean_and_error
 from jaxgen.io.weights import open_weights
 from jaxgen.io.weights.installed import installed
 from jaxgen.parallel.batched import batched
@@ -107,11 +108,16 @@ def perceptual(name: str, definition: str, trunk: Trunk, held: Any, sha256: str)
 
 
 def paired(
-    real: Any, fake: Any, which: Sequence[Comparison], done: Callable[[int], None] = lambda count: None
+    real: Any,
+    fake: Any,
+    which: Sequence[Comparison],
+    done: Callable[[int], None] = lambda count: None,
+    files: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> list[Result]:
     """The figures `which` of image i of `fake` beside image i of `real`, both uint8 [n, H, W, C]: arrays, or rows that
-    are read in blocks. The devices share each batch. `done` hears how many pairs are finished. Raises ValueError where
-    they are not one to one."""
+    are read in blocks. The devices share each batch. `done` hears how many pairs are finished. Where both sides have
+    `files`, image i must have one name in both. Raises ValueError where they are not one to one."""
+    protocol = pairing(*files)
     if shape(real) != shape(fake):
         raise ValueError(f"images are compared one to one, got shapes {shape(real)} and {shape(fake)}.")
     n = len(real)
@@ -127,12 +133,30 @@ def paired(
         return [each.fn(held, x, y) for each, held in zip(which, params, strict=True)]
 
     values = batched(compared)([each.params for each in which], 0, read, n, BATCH, done)
-    return [figure for each, found in zip(which, values, strict=True) for figure in figures(each, found)]
+    return [figure for each, found in zip(which, values, strict=True) for figure in figures(each, found, protocol)]
 
 
-def figures(comparison: Comparison, values: np.ndarray) -> list[Result]:
+def pairing(real: Sequence[str], fake: Sequence[str]) -> str:
+    """The protocol of pairs of images that have these file names, or () each. Raises ValueError where the names differ
+    by more than the kind of file."""
+    if not (real and fake):
+        return "Pairs of uint8 images by their places"
+    for one, other in zip_longest(real, fake, fillvalue="nothing"):
+        if stem(one) != stem(other):
+            raise ValueError(
+                f"images are compared one to one by their file names, got {one} beside {other}: rename or remove files."
+            )
+    return "Pairs of uint8 images by their file names"
+
+
+def stem(file: str) -> str:
+    """The path of a file without the kind of file."""
+    return str(PurePosixPath(file).with_suffix(""))
+
+
+def figures(comparison: Comparison, values: np.ndarray, protocol: str) -> list[Result]:
     """The mean of the values [n]; of the MSE also the PSNR of the mean, under its own name."""
-    of_pairs = partial(Result, n=len(values), protocol="Pairs of uint8 images", dtype="float32")
+    of_pairs = partial(Result, n=len(values), protocol=protocol, dtype="float32")
     if equal := int(np.isinf(values).sum()):
         mean, error, note = math.inf, None, f"; infinite, as {equal} of the pairs are equal"
     else:

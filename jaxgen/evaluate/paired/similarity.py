@@ -6,8 +6,9 @@ r"""How far an image is from the one that it should be, pixel by pixel and windo
     MS-SSIM = prod_{j<5} mean_i(cs_i)^w_j  mean_i(l_i cs_i)^w_5,   each scale half as large as the one before
 
 mu, s^2 and s_xy are means, variances and covariances under a Gaussian window of 11 x 11 pixels and deviation 1.5, which
-lies wholly inside the image. All are functions of x, y [B, H, W, C], floating-point numbers of one range, to [B], the
-mean over channels where they differ; with gradient 0 where x = y, so that they are losses too.
+lies wholly inside the image. All are functions of x, y [B, H, W, C], floating-point numbers, to [B], the mean over
+channels where they differ; with gradient 0 where x = y, so that they are losses too. Where values are known, which they
+are not inside of jit, others than of `data_range` raise ValueError.
 
 Source: Wang et al. 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity", eq. 13 and section
 III.C; Wang et al. 2003, "Multi-Scale Structural Similarity for Image Quality Assessment", eq. 7.
@@ -35,24 +36,31 @@ def mse(x: Array, y: Array) -> Array:
 
 def psnr(x: Array, y: Array, data_range: float, cap: float = math.inf) -> Array:
     """[B] dB of each image by itself, at most `cap`: infinite for x = y without."""
-    return decibels(mse(x, y), data_range, cap)
+    error = mse(x, y)
+    check_range(x, y, data_range)
+    return decibels(error, data_range, cap)
 
 
 def batch_psnr(x: Array, y: Array, data_range: float, cap: float = math.inf) -> Array:
     """One number of dB for the whole batch, of the mean of its MSE, where the worst images decide; not mean `psnr`."""
-    return decibels(mse(x, y).mean(), data_range, cap)
+    error = mse(x, y)
+    check_range(x, y, data_range)
+    if not len(error):
+        raise ValueError("the PSNR of a batch needs an image at least, got none.")
+    return decibels(error.mean(), data_range, cap)
 
 
 def decibels(error: Array, data_range: float, cap: float = math.inf) -> Array:
-    """10 log10(R^2 / error), at most `cap`."""
-    some = error > 0
-    value = 10 * jnp.log10(data_range**2 / jnp.where(some, error, 1))
-    return jnp.minimum(jnp.where(some, value, math.inf), cap)
+    """10 log10(R^2 / error), at most `cap`; NaN for NaN."""
+    none = error == 0
+    value = 10 * jnp.log10(data_range**2 / jnp.where(none, 1, error))
+    return jnp.minimum(jnp.where(none, math.inf, value), cap)
 
 
 def ssim(x: Array, y: Array, data_range: float) -> Array:
     """[B] in [-1, 1]. H and W must be 11 at least."""
     check(x, y, WINDOW)
+    check_range(x, y, data_range)
     return jnp.mean(jnp.prod(jnp.stack(similarity(x, y, data_range)), axis=0), axis=(1, 2, 3))
 
 
@@ -60,6 +68,7 @@ def ms_ssim(x: Array, y: Array, data_range: float) -> Array:
     """[B] in [0, 1]: a scale on which images oppose each other counts as 0. H and W must be more than 160. A last row
     or column without a second one stands for itself on the next scale."""
     check(x, y, (WINDOW - 1) * 2 ** (len(SCALES) - 1) + 1)
+    check_range(x, y, data_range)
     product = jnp.ones((x.shape[0], x.shape[-1]), x.dtype)
     for j, weight in enumerate(SCALES):
         luminance, structure = similarity(x, y, data_range)
@@ -98,9 +107,9 @@ def half(x: Array) -> Array:
 
 
 def power(base: Array, exponent: float) -> Array:
-    """max(base, 0)^exponent, with gradient 0 at and below 0."""
-    some = base > 0
-    return jnp.where(some, jnp.where(some, base, 1) ** exponent, 0)
+    """max(base, 0)^exponent, with gradient 0 at and below 0; NaN for NaN."""
+    none = base <= 0
+    return jnp.where(none, 0, jnp.where(none, 1, base) ** exponent)
 
 
 def check(x: Array, y: Array, side: int = 1) -> None:
@@ -115,4 +124,20 @@ def check(x: Array, y: Array, side: int = 1) -> None:
     if min(x.shape[1:3]) < side:
         raise ValueError(
             f"images must be {side} pixels a side at least, got {x.shape[1:3]}: enlarge them, or take MSE."
+        )
+
+
+def check_range(x: Array, y: Array, data_range: float) -> None:
+    """Raises ValueError, where values are known, unless they span `data_range` at most, up to a thousandth."""
+    if isinstance(data_range, jax.core.Tracer):
+        return
+    if not 0 < data_range < math.inf:
+        raise ValueError(f"data_range must be a positive number, got {data_range}: pass 255 for pixels 0 ... 255.")
+    if isinstance(x, jax.core.Tracer) or isinstance(y, jax.core.Tracer) or not x.size or not y.size:
+        return
+    low, high, most = float(min(x.min(), y.min())), float(max(x.max(), y.max())), 1.001 * data_range
+    if high - low > most or max(-low, high) > most:
+        raise ValueError(
+            f"images must be in a range of {data_range:g}, got values from {low:g} to {high:g}: rescale or clip them, "
+            "or pass their data_range."
         )

@@ -26,7 +26,7 @@ def class_table(
 
     x, y:   features of samples [m, d] and real images [n, d], called `space`: arrays or rows read in blocks.
     index:  which real image is nearest to each sample, int [m].
-    found:  samples and real images in the balls of each other (see `evaluate.distribution.prdc`), up to the k-th neighbour.
+    found:  samples and real images in the balls of each other (`distribution.prdc`), up to the k-th neighbour.
     """
     if fake.labels is None or real.labels is None:
         return []

@@ -3,8 +3,7 @@
 from typing import Any
 
 from jaxgen.evaluate.distribution.neighbours import leave_one_out, nearest, nearest_others
-from jaxgen.evaluate.distribution.prdc import membership, realism
-from jaxgen.evaluate.distribution.scan import centre_of
+from jaxgen.evaluate.distribution.prdc import membership, realism_within
 from jaxgen.evaluate.pictures.classes import class_table
 from jaxgen.evaluate.pictures.distributions import feature_pictures
 from jaxgen.evaluate.pictures.neighbours import neighbour_pictures
@@ -14,6 +13,7 @@ from jaxgen.evaluate.pictures.samples import sample_pictures
 from jaxgen.evaluate.stream.sides import Side
 
 K = 5  # neighbours shown, and those that balls reach
+BALLS = 3  # neighbours that those of realism reach
 
 
 def comparison(fake: Side, real: Side, x: Any, y: Any, space: str) -> list[Picture]:
@@ -32,8 +32,8 @@ def comparison(fake: Side, real: Side, x: Any, y: Any, space: str) -> list[Pictu
     own = nearest_others(y, K)[0]
     pictures += neighbour_pictures(fake, real, squared, index, own[:, 0], space)
     if own[:, 0].any():
-        pictures += realism_pictures(fake, realism(y, x), space)
+        pictures += realism_pictures(fake, realism_within(own[:, BALLS - 1], y, x), space)
     if fake.labels is not None and real.labels is not None:
-        found = membership(x, y, leave_one_out(x, K), own[:, K - 1], centre_of(x, y))
+        found = membership(x, y, leave_one_out(x, K), own[:, K - 1])
         pictures += class_table(fake, real, x, y, index[:, 0], found, space, K)
     return pictures + feature_pictures(x, y, space)

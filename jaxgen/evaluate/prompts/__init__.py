@@ -2,6 +2,6 @@
 
 prompts = tuple(read_prompts("PartiPrompts.tsv"))
 ours = generate("runs/ours", Manifest("ours", prompts, seeds=(0, 1)), fn)     fn(prompts, keys [B]) -> uint8 images
-write_report(ours, score(ours, clip), clip.images.name)                       runs/ours/report.html, metrics.json
+write_report(ours, score(ours, clip))                                         runs/ours/report.html, metrics.json
 write_sheet("sheet.html", ours, open_run("runs/theirs"), key)                 jaxgen ratings ratings-*.json
 """

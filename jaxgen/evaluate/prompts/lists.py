@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 PARTI = ["Prompt", "Category", "Challenge", "Note"]
 DRAWBENCH = ["Prompts", "Category"]
+REFERENCES = ["Prompt", "Reference"]
 
 
 class Prompt(NamedTuple):
@@ -29,10 +30,7 @@ def read_prompts(path: str | os.PathLike) -> list[Prompt]:
     Spaces around a field are left out. In the TSV a quotation mark is part of the text, as in `"G I G G L E" painted`,
     in the CSV it is the usual quoting. Raises ValueError, naming the line, for any other file.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"expected prompts in UTF-8 in {path} ({error}): save the list as UTF-8 text.") from None
+    text = decoded(path)
     rows = parse(text, path)
     header = rows[0][1] if rows else []
     if header not in (PARTI, DRAWBENCH):
@@ -50,6 +48,27 @@ def read_prompts(path: str | os.PathLike) -> list[Prompt]:
     if len(rows) == 1:
         raise ValueError(f"{path} holds no prompts under its first line: take the whole list.")
     return [Prompt(*row) for _, row in rows[1:]]
+
+
+def read_references(path: str | os.PathLike) -> dict[str, list[str]]:
+    """Other texts of a prompt, by prompt, as the captions of MS-COCO are: a file whose first line is
+    Prompt<tab>Reference, with one of them a line. Raises ValueError, naming the line, for any other file."""
+    header, *rows = parse(decoded(path), path) or [(1, [""])]
+    if header[1] != REFERENCES:
+        raise ValueError(f"expected references whose first line is {'<tab>'.join(REFERENCES)} in {path}.")
+    found: dict[str, list[str]] = {}
+    for number, row in rows:
+        if len(row) != 2 or not all(row):
+            raise ValueError(f"expected a prompt and one other text of it in line {number} of {path}: mend the line.")
+        found.setdefault(row[0], []).append(row[1])
+    return found
+
+
+def decoded(path: str | os.PathLike) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected texts in UTF-8 in {path} ({error}): save the list as UTF-8 text.") from None
 
 
 def parse(text: str, path: str | os.PathLike) -> list[tuple[int, list[str]]]:

@@ -2,11 +2,10 @@
 
     share won = wins of a / (wins of a + wins of b),   preference = mean over prompts of (wins + ties / 2) / ratings
 
-The first has the interval of Wilson (1927), which takes every rating as independent; the second a bootstrap over
-prompts, all ratings of a prompt drawn together, which holds with several raters and seeds per prompt, too.
+The first has the interval of Wilson (1927), which takes every rating as independent; the second that of Korn and
+Graubard (1998) over prompts, which holds with several raters and seeds per prompt, too, and with few prompts.
 """
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -16,9 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaincinv, stdtrit
+
+from jaxgen.evaluate.prompts.document import read_json
 
 Z95 = 1.959963984540054  # the 97.5% quantile of the standard normal
-DRAWS = 4000  # of the bootstrap
 POINTS = {"left": 1.0, "equal": 0.5, "right": 0.0}  # of the image on the left
 
 
@@ -85,28 +86,34 @@ def read_ratings(paths: Sequence[str | os.PathLike]) -> tuple[tuple[str, str], l
 
 
 def parse(path: Path) -> tuple[tuple[str, str], list[Rating]]:
+    """The systems and the ratings in one file: of every pair the questions that were answered."""
     try:
-        document = json.loads(path.read_bytes())
+        document = read_json(path)
         if document["format"] != "jaxgen ratings":
             raise KeyError(document["format"])
-        a, b = document["systems"]
+        a, b = map(text_of, document["systems"])
+        if a == b:
+            raise ValueError(a)
         ratings = []
         for item in document["ratings"]:
-            if {item["left"], item["right"]} != {a, b}:
+            if {item["left"], item["right"]} != {a, b} or type(item["seed"]) is not int:
                 raise KeyError(item["left"])
-            left = item["left"] == a
+            prompt, category, challenge = (text_of(item[name]) for name in ("prompt", "category", "challenge"))
+            left, rater = item["left"] == a, text_of(document["rater"])
             for question in document["questions"]:
-                points = POINTS[item[question]]
-                prompt, category, challenge = (str(item[name]) for name in ("prompt", "category", "challenge"))
-                score = points if left else 1 - points
-                ratings.append(
-                    Rating(
-                        str(document["rater"]), question, prompt, category, challenge, int(item["seed"]), left, score
-                    )
-                )
+                if question in item:
+                    points = POINTS[item[question]]
+                    score = points if left else 1 - points
+                    ratings.append(Rating(rater, question, prompt, category, challenge, item["seed"], left, score))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a file of ratings as a sheet gives it: download it again.") from error
     return (a, b), ratings
+
+
+def text_of(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def wilson(wins: int, n: int) -> Interval:
@@ -119,15 +126,27 @@ def wilson(wins: int, n: int) -> Interval:
     return Interval(p, max(0.0, (centre - half) / (1 + unsure)), min(1.0, (centre + half) / (1 + unsure)))
 
 
-def bootstrap(values: ArrayLike, seed: int = 0) -> Interval:
-    """The mean of `values` [n], one a prompt, and the 2.5% and 97.5% quantiles of means of n drawn with replacement
-    (Efron 1979), `DRAWS` times. One value tells nothing of its spread: its interval is [0, 1]."""
+def over_prompts(values: ArrayLike, ratings: int) -> Interval:
+    """The mean p of `values` [n] in [0, 1], one a prompt, and its 95% interval by Korn and Graubard (1998, "Confidence
+    intervals for proportions with small expected number of positive counts estimated from survey data", eq. 2-3).
+
+        m = p (1 - p) / (s^2 / n) (z / t_{n - 1})^2,   low = B_{0.025}(m p, m (1 - p) + 1),
+                                                       high = B_{0.975}(m p + 1, m (1 - p))
+
+    The limits of Clopper and Pearson for m ratings, the number of independent ones that would be as sure, at most all
+    `ratings`; without spread, which says nothing of how large it is, for n. The interval of one value is [0, 1].
+    """
     x = np.asarray(values, np.float64)
-    if len(x) == 1:
-        return Interval(float(x[0]), 0.0, 1.0)
-    counts = np.random.default_rng(seed).multinomial(len(x), np.full(len(x), 1 / len(x)), DRAWS)
-    low, high = np.quantile(counts @ x / len(x), [0.025, 0.975])
-    return Interval(float(x.mean()), float(low), float(high))
+    n, p, spread = len(x), float(x.mean()), float(np.ptp(x))
+    if n == 1:
+        return Interval(p, 0.0, 1.0)
+    m = float(n)
+    if spread > 1e-9:
+        m = min(ratings, p * (1 - p) * n / float(x.var(ddof=1)) * (Z95 / float(stdtrit(n - 1, 0.975))) ** 2)
+    won, lost = m * p, m * (1 - p)
+    low = float(betaincinv(won, lost + 1, 0.025)) if won > 0 else 0.0
+    high = float(betaincinv(won + 1, lost, 0.975)) if lost > 0 else 1.0
+    return Interval(p, low, high)
 
 
 def summarize(ratings: Sequence[Rating]) -> Preference:
@@ -140,7 +159,7 @@ def summarize(ratings: Sequence[Rating]) -> Preference:
         losses,
         len(of_prompt),
         wilson(wins, wins + losses) if wins + losses else None,
-        bootstrap([np.mean([rating.score for rating in some]) for some in of_prompt]),
+        over_prompts([np.mean([rating.score for rating in some]) for some in of_prompt], len(ratings)),
     )
 
 

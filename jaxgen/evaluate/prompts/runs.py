@@ -20,6 +20,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxgen.data.images import read_image
+from jaxgen.evaluate.prompts.document import read_json
 from jaxgen.evaluate.prompts.lists import Prompt
 from jaxgen.io import atomic, images, pictures
 from jaxgen.parallel import multihost
@@ -82,11 +83,15 @@ def generate(
     """
     run = Run(Path(folder), manifest)
     check(manifest)
+    if batch_size < 1:
+        raise ValueError(f"the batch size of a run must be at least 1, got {batch_size}.")
     main = multihost.is_main()
     if main:
         begin(run)
     there = multihost.agree(np.array([main and run.path(row).exists() for row in range(len(run))]))[0]
     missing = np.flatnonzero(~there).tolist()
+    size = read_image(run.path(int(there.argmax())), grey=False).shape[:2] if main and there.any() else (0, 0)
+    size = tuple(multihost.agree(np.array(size))[0].tolist())  # of the images that are there, (0, 0) before the first
     keys = keys_of(run)
     with ThreadPoolExecutor(pictures.AT_ONCE) as pool:
         for start in range(0, len(missing), batch_size):
@@ -98,6 +103,9 @@ def generate(
                     f"expected images uint8 [{batch_size}, H, W, 1 or 3] of {batch_size} prompts, got {made.dtype} "
                     f"{made.shape}: map them with jaxgen.io.images.to_uint8."
                 )
+            if size not in (made.shape[1:3], (0, 0)):
+                raise ValueError(f"the images of a run must be of one size, got {made.shape[1:3]} after {size}.")
+            size = made.shape[1:3]
             if main:
                 deque(pool.map(images.save, map(run.path, rows), made), maxlen=0)
             done(len(run) - len(missing) + start + len(rows))
@@ -134,8 +142,12 @@ def check(manifest: Manifest) -> None:
     seeds = manifest.seeds
     if not manifest.prompts or not seeds:
         raise ValueError(f"a run needs prompts and seeds, got {len(manifest.prompts)} and {len(seeds)} of them.")
-    if len(set(seeds)) < len(seeds) or not all(SEEDS[0] <= seed <= SEEDS[1] for seed in seeds):
-        raise ValueError(f"the seeds of a run must be different and in {SEEDS[0]} .. {SEEDS[1]}, got {seeds}.")
+    if len(set(seeds)) < len(seeds) or not all(isinstance(x, int) and SEEDS[0] <= x <= SEEDS[1] for x in seeds):
+        raise ValueError(f"the seeds of a run must be different integers in {SEEDS[0]} .. {SEEDS[1]}, got {seeds}.")
+    try:
+        plain(manifest)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"what is known about a run must be finite JSON, but {error}: write it as text.") from None
 
 
 def begin(run: Run) -> None:
@@ -156,28 +168,37 @@ def begin(run: Run) -> None:
 def document(run: Run) -> bytes:
     """The manifest as JSON, image by image."""
     system, _, seeds, about = run.manifest
-    rows = [
+    whole = {"format": FORMAT, "system": system, "about": about, "seeds": seeds, "images": listed(run)}
+    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def listed(run: Run) -> list[dict[str, Any]]:
+    """Of what each image is."""
+    return [
         {"file": f"images/{run.path(row).name}", "seed": run.seed(row), **run.prompt(row)._asdict()}
         for row in range(len(run))
     ]
-    whole = {"format": FORMAT, "system": system, "about": about, "seeds": seeds, "images": rows}
-    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def plain(value: Any) -> Any:
     """As JSON gives it back."""
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(value, allow_nan=False))
 
 
 def read(folder: Path) -> Manifest | None:
     """The manifest in `folder`, None where there is none. Raises ValueError where it is no manifest."""
     path = folder / "manifest.json"
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
         if found["format"] == FORMAT:
             seeds = tuple(found["seeds"])
             prompts = (Prompt(*map(image.get, Prompt._fields)) for image in found["images"][:: len(seeds)])
-            return Manifest(found["system"], tuple(prompts), seeds, found["about"])
+            manifest = Manifest(found["system"], tuple(prompts), seeds, found["about"])
+            texts = (manifest.system, *(field for prompt in manifest.prompts for field in prompt))
+            check(manifest)
+            if listed(Run(folder, manifest)) != found["images"] or not all(isinstance(text, str) for text in texts):
+                raise ValueError("its images are not those of prompts x seeds")
+            return manifest
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

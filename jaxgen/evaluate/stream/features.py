@@ -34,12 +34,19 @@ class Extractor(NamedTuple):
              a program of the host, such as Pillow's resizing; all else belongs into fn.
     name:    the protocol: network, rule of the input, checksum of the weights, float type. Figures agree only where it
              does.
+    weights: sha256 of the file of the weights; "" where there is none.
+    dtype:   the float type that fn computes in.
+    label:   the network in names of figures, with what a published name depends on: its size, and whether the weights
+             are the published ones as far as a checksum of those is known.
     """
 
     fn: Callable[[Any, Array], Layers]
     params: Any
     name: str
     prepare: Callable[[np.ndarray], np.ndarray] = unchanged
+    weights: str = ""
+    dtype: str = "float32"
+    label: str = ""
 
 
 def extract(

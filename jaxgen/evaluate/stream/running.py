@@ -1,16 +1,16 @@
 """A file of running states: what `jaxgen.evaluate.stream.accumulate` has of the images so far, to the last bit."""
 
+import hashlib
 import io
 import os
 import time
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from jaxgen.evaluate.stream.accumulate import Kept, Running, named
-from jaxgen.io import atomic
+from jaxgen.io import archive, atomic
 from jaxgen.io.location import location
 from jaxgen.parallel import multihost
 
@@ -28,21 +28,31 @@ def write(path: str | os.PathLike, running: Running, features: str) -> None:
         np.savez(file, allow_pickle=False, features=np.asarray(features), n=np.asarray(running.n), **arrays)
 
 
-def read(path: str | os.PathLike, features: str, needs: Iterable[str]) -> Running | None:
-    """The states `needs` of what `write` has put there, or None where there is nothing, or nothing whole of these
-    features with all that is needed."""
+def read(path: str | os.PathLike, features: str, needs: Iterable[str] | None = None) -> Running | None:
+    """The states `needs`, or all, of what `write` has put there, or None where there is nothing, or nothing whole of
+    these features with all that is needed."""
     states = {}
     try:
         with np.load(io.BytesIO(location(path).read_bytes()), allow_pickle=False) as file:
             if str(file["features"]) != features:
                 return None
-            for need in needs:
+            there = [name.partition("/")[0] for name in file.files if "/" in name]
+            for need in dict.fromkeys(there) if needs is None else needs:
                 kind = named(need).kind
                 arrays = [file[f"{need}/{field}"] for field in kind._fields]
                 states[need] = Kept((arrays[0],)) if kind is Kept else kind(*arrays)
             return Running(int(file["n"]), states)
-    except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except archive.FOREIGN:
         return None
+
+
+def whole(path: Path, features: str, n: int) -> Running:
+    """The states in the file `path` of all n images, none where it has less. All processes must find the same."""
+    found = read(path, features)
+    states = {} if found is None or found.n < n else found.states
+    told = np.frombuffer(hashlib.sha256(" ".join(sorted(states)).encode()).digest()[:8], np.int64)[0]
+    alike = multihost.agree(told)
+    return Running(n, states if (alike == alike[0]).all() else {})
 
 
 def resumable(path: Path, features: str, needs: Iterable[str]) -> tuple[Running | None, Callable[[Running], None]]:

@@ -8,6 +8,7 @@ NAME[:SPLIT]     digits, emoji32 or any set of tfds; without a split "train"
 """
 
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Collection, Sequence
@@ -24,6 +25,7 @@ from jaxgen.data.images import read_image
 from jaxgen.data.records import Records, Source
 from jaxgen.evaluate.distribution.blocks import View
 from jaxgen.io import archive, images
+from jaxgen.io.location import readable
 from jaxgen.io.progress import progress
 
 READERS = 8  # threads that decode image files
@@ -39,6 +41,7 @@ class Side:
     labels:     int [n] classes, or None.
     classes:    their names, () without.
     files:      the name of each image, for people.
+    size:       to which images were cut and resampled, if at all.
     statistics: the file of statistics that stands for the images, or None.
     levels:     how many values a pixel has: level k of them is round(255 k / (levels - 1)) in the rows.
     key:        all that decides the rows, for what is kept of them on disk.
@@ -49,6 +52,7 @@ class Side:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     files: Sequence[str] = ()
+    size: int | None = None
     statistics: Path | None = None
     levels: int = 256
     key: str = ""
@@ -76,7 +80,7 @@ def open_side(text: str, image_size: int | None = None, skip_bad: bool = False) 
     path = Path(name).expanduser()
     if path.is_dir():
         return of_folder(path, split, image_size, skip_bad)
-    return of_source(data.load(name, split, image_size=image_size), f"{name}:{split}")
+    return of_source(data.load(name, split, image_size=image_size), f"{name}:{split}", image_size)
 
 
 def of_file(path: Path) -> Side:
@@ -85,7 +89,7 @@ def of_file(path: Path) -> Side:
     images_of = next((name for name in ("arr_0", "images") if name in names), None)
     if images_of is None:
         if {"mu", "sigma"} <= {*names} or "pool_3" in names:
-            return Side(path.name, (), statistics=path, key=stamp([path]))
+            return Side(readable(path.name), (), statistics=path, key=stamp([path]))
         raise ValueError(
             f"expected arr_0 or images, or statistics mu and sigma, in {path}, got {', '.join(names) or 'nothing'}."
         )
@@ -101,11 +105,39 @@ def of_file(path: Path) -> Side:
         raise ValueError(
             f"expected {len(rows)} whole numbers as {beside} in {path}, got {labels.dtype} {labels.shape}."
         )
-    levels = int(archive.Member(path, "levels")[:][0]) if "levels" in names else 256
+    levels = levels_of(path) if "levels" in names else 256
     statistics = path if {"mu", "sigma"} <= {*names} else None
-    return Side(
-        path.name, scaled(rows, levels), labels, statistics=statistics, levels=levels, key=f"{levels} {stamp([path])}"
-    )
+    key, shown = f"{levels} {stamp([path])}", scaled(Checked(rows, levels, path), levels)
+    return Side(readable(path.name), shown, labels, statistics=statistics, levels=levels, key=key)
+
+
+def levels_of(path: Path) -> int:
+    """How many values a pixel has by the array "levels" [1] of an .npz file."""
+    found = archive.Member(path, "levels")
+    if found.shape != (1,) or found.dtype.kind not in "iu" or not 2 <= found[:][0] <= 256:
+        raise ValueError(
+            f"expected one whole number from 2 to 256 as levels in {path}, got {found.dtype} {found.shape}"
+            f"{f' of {found[:][0]}' if found.shape == (1,) else ''}: write it anew."
+        )
+    return int(found[:][0])
+
+
+class Checked:
+    """The `rows` of the file `path`, whose values are found to be below `levels` as they are read."""
+
+    def __init__(self, rows: Any, levels: int, path: Path):
+        self.rows, self.levels, self.path = rows, levels, path
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        found: np.ndarray = self.rows[part]
+        if self.levels < 256 and found.max(initial=0) >= self.levels:
+            raise ValueError(
+                f"expected pixels below its {self.levels} levels in {self.path}, got {found.max()}: mend either."
+            )
+        return found
 
 
 def of_folder(folder: Path, split: str, image_size: int | None, skip_bad: bool) -> Side:
@@ -118,18 +150,22 @@ def of_folder(folder: Path, split: str, image_size: int | None, skip_bad: bool) 
     shown = [path.relative_to(base).as_posix() for path in paths]
     classes = source.spec.class_names
     labels = np.array([classes.index(path.partition("/")[0]) for path in shown], np.int32) if classes else None
-    name = folder.name if split == "train" else f"{folder.name}:{split}"
-    return Side(name, Files(source.records), labels, classes, shown, key=f"{image_size} {stamp(paths)}")
+    name = readable(folder.name if split == "train" else f"{folder.name}:{split}")
+    classes, shown = tuple(map(readable, classes)), [readable(path) for path in shown]
+    key = f"{image_size} {stamp(paths)}"
+    return Side(name, Files(source.records), labels, classes, shown, image_size, key=key)
 
 
-def of_source(source: Source, name: str) -> Side:
-    """The images of a data set. Labels are known of one that fits in memory: others are not read through for them."""
+def of_source(source: Source, name: str, image_size: int | None = None) -> Side:
+    """The images of a data set, resampled before to `image_size`. Labels are known of one that fits in memory: others
+    are not read through for them."""
     records, spec = source
     rows = View(records, lambda batch: batch["x"])
     labels = records.arrays.get("label") if records.in_memory else None
     first = hashlib.sha256(np.ascontiguousarray(rows[:16]).tobytes()).hexdigest()
     key = f"{name} {len(records)} {spec.shape} {first}"
-    return Side(name, scaled(rows, spec.levels), labels, spec.class_names, levels=spec.levels, key=key)
+    shown = scaled(rows, spec.levels)
+    return Side(name, shown, labels, spec.class_names, size=image_size, levels=spec.levels, key=key)
 
 
 def scaled(rows: Any, levels: int) -> Any:
@@ -180,5 +216,5 @@ def stamp(paths: Sequence[Path]) -> str:
     found = hashlib.sha256()
     for path in paths:
         state = path.stat()
-        found.update(f"{path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        found.update(os.fsencode(path.absolute()) + f"\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     return found.hexdigest()

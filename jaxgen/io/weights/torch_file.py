@@ -82,29 +82,36 @@ def read_zip(file: BinaryIO, size: int) -> Any:
         entries = {entry.filename: entry for entry in archive.infolist()}
         if len(entries) != len(archive.infolist()):
             raise Refusal("it has two entries of one name")
-        script = any("/code/" in name for name in entries)
-        entries = {name: entry for name, entry in entries.items() if "/code/" not in name}
+        roots = [parts[0] + "/" for name in entries if (parts := name.split("/", 1))[1:] == ["data.pkl"]]
+        if len(roots) != 1:
+            raise Refusal("it has no single data.pkl")
+        (root,) = roots
+        script = any(name.startswith(f"{root}code/") for name in entries)
+        entries = {name: entry for name, entry in entries.items() if not name.startswith(f"{root}code/")}
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
             raise Refusal("its entries are compressed, which torch.save never does")
         if sum(entry.file_size for entry in entries.values()) > size:
             raise ValueError("its entries are larger than the file")
-        roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
-        if len(roots) != 1:
-            raise Refusal("it has no single data.pkl")
-        order = archive.read(f"{roots[0]}byteorder") if f"{roots[0]}byteorder" in entries else b"little"
+
+        def checked(name: str) -> bytes:
+            if root + name not in entries:
+                raise ValueError(f"it has no {name[:80]!r}")
+            return archive.read(entries[root + name])
+
+        order = checked("byteorder") if f"{root}byteorder" in entries else b"little"
         storages: dict[str, np.ndarray] = {}
 
         def storage(identity: Any) -> np.ndarray:
             dtype, key, count = declared(identity)
             if key not in storages:
-                data = archive.read(f"{roots[0]}data/{key}")
+                data = checked(f"data/{key}")
                 if len(data) != count * dtype.itemsize:
                     raise ValueError(f"storage {key} has {len(data)} bytes, not {count} x {dtype.itemsize}")
                 storages[key] = decoded(data, dtype, order == b"little")
             return shared(storages[key], dtype, count)
 
         names = ScriptNames(NAMES) if script else NAMES
-        content = unpickle(io.BytesIO(archive.read(f"{roots[0]}data.pkl")), names, storage)
+        content = unpickle(io.BytesIO(checked("data.pkl")), names, storage)
         if not script:
             return content
         if not isinstance(content, Object):
@@ -129,11 +136,14 @@ def read_legacy(file: mmap.mmap) -> Any:
     machine = unpickle(file)
     little = not isinstance(machine, dict) or machine.get("little_endian", True)
     storages: dict[str, np.ndarray] = {}
+    left = len(file)
 
     def storage(identity: Any) -> np.ndarray:
+        nonlocal left
         dtype, key, count = declared(identity)
         if key not in storages:
-            if sum(array.nbytes for array in storages.values()) + count * dtype.itemsize > len(file):
+            left -= count * dtype.itemsize
+            if left < 0:
                 raise ValueError("its storages are larger than the file")
             storages[key] = np.zeros(count, dtype)
         return shared(storages[key], dtype, count)
@@ -176,7 +186,7 @@ def shared(array: np.ndarray, dtype: np.dtype, count: int) -> np.ndarray:
 def tensor(storage: Any = None, offset: Any = None, size: Any = None, stride: Any = None, *_: Any) -> np.ndarray:
     """x[i, j, ...] = storage[offset + i stride_0 + j stride_1 + ...], of this size."""
     match storage, size, stride:
-        case np.ndarray(ndim=1), tuple(), tuple() if len(size) == len(stride):
+        case np.ndarray(ndim=1), tuple(), tuple() if len(size) == len(stride) <= MOST_AXES:
             numbers = (offset, *size, *stride)
         case _:
             raise Refusal("it has a tensor that is no view of a storage")

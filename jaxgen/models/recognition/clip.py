@@ -19,7 +19,7 @@ from jax import Array
 
 from jaxgen.models.layers.causal_attention import quick_gelu
 from jaxgen.models.layers.encoder import Block, Feedforward, Patches
-from jaxgen.models.recognition.state_dict import depth, heads_of, renamed, shaped, variables_of
+from jaxgen.models.recognition.state_dict import depth, heads_of, projected, shaped, variables_of
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of pixels in [0, 1]
 NETWORK = "a vision transformer of CLIP (ViT-L-14.pt, model.safetensors)"
@@ -83,7 +83,7 @@ def vision_tower(
 ) -> VisionTower:
     """The tower whose weights these are, in either layout: all sizes follow from them but the number of heads, one for
     every 64 features unless said."""
-    state = named(state)
+    state = projected(state, RULES)
     width, _, patch, _ = shaped(state, "patches.map.weight", 4, NETWORK)
     positions, _ = shaped(state, "places", 2, NETWORK)
     hidden, _ = shaped(state, "block0.feedforward.expand.weight", 2, NETWORK)
@@ -99,12 +99,4 @@ def variables(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
     where it is another network's."""
     tower = vision_tower(state, heads=1)
     image = jax.ShapeDtypeStruct((1, tower.side, tower.side, 3), jnp.float32)
-    return variables_of(tower, image, named(state), NETWORK)
-
-
-def named(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`state` under the names of `VisionTower`. OpenAI's projection stands on the right of its features."""
-    found = renamed(state, RULES)
-    if "projection" in found:
-        found["projection.weight"] = np.transpose(found.pop("projection"))
-    return found
+    return variables_of(tower, image, projected(state, RULES), NETWORK)

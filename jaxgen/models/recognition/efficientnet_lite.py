@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from jaxgen.models.layers.conv import Conv
 from jaxgen.models.layers.depthwise import DepthwiseConv
-from jaxgen.models.recognition.state_dict import variables_of
+from jaxgen.models.recognition.folded import Published
 
 SIDE = 224
 STAGES = (
@@ -34,7 +32,7 @@ STAGES = (
 BATCH_NORM_EPSILON = 1e-3
 NORMS = {"_conv_stem": "_bn0", "_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
 NORMS |= {"_conv_head": "_bn1"}  # the batch normalization after each convolution
-NETWORK = "EfficientNet-Lite0 (efficientnet-lite0-57934424.pth)"
+FILE = "efficientnet-lite0-57934424.pth"
 
 
 class Activations(NamedTuple):
@@ -80,29 +78,13 @@ class EfficientNetLite0(nn.Module):
 def variables(state: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of `EfficientNetLite0` in its published state dict. Raises ValueError where it is another
     network's."""
-    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    return variables_of(EfficientNetLite0(), image, folded(state), NETWORK)
+    published = Published(state, "EfficientNet-Lite0", FILE)
 
+    def layer(name: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        if name == "_fc":
+            return {"kernel": published.kernel("_fc.weight", *shape), "bias": published.take("_fc.bias", shape[-1])}
+        block, _, convolution = name.rpartition(".")
+        norm = f"{block}.{NORMS[convolution]}".lstrip(".")
+        return published.folded(name, norm, shape, BATCH_NORM_EPSILON)
 
-def folded(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The state dict of convolutions with biases, each with the batch normalization behind it:
-
-    w' = w g,  b' = b - mean g,  g = scale / sqrt(var + 1e-3)
-    """
-    found = {name: np.asarray(state[name]) for name in ("_fc.weight", "_fc.bias") if name in state}
-    for name in state:
-        path, _, layer = str(name).removesuffix(".weight").rpartition(".")
-        if layer not in NORMS:
-            continue
-        norm = f"{path}.{NORMS[layer]}".lstrip(".")
-        leaves = ("weight", "bias", "running_mean", "running_var")
-        weight = np.asarray(state[name], np.float64)
-        scale, bias, mean, variance = (np.asarray(state.get(f"{norm}.{leaf}", ()), np.float64) for leaf in leaves)
-        if {part.shape for part in (scale, bias, mean, variance)} != {weight.shape[:1]}:
-            raise ValueError(
-                f"expected the weights of {NETWORK} with {norm} for {name}, but it is not there: take its file."
-            )
-        gain = scale / np.sqrt(variance + BATCH_NORM_EPSILON)
-        found[str(name)] = weight * gain.reshape(-1, 1, 1, 1)
-        found[str(name).replace(".weight", ".bias")] = bias - mean * gain
-    return found
+    return published.variables(EfficientNetLite0(), (1, 32, 32, 3), layer)

@@ -5,8 +5,12 @@
 For inference only: the moments are those that were kept in training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 LEAVES = "weight", "bias", "running_mean", "running_var"
@@ -35,11 +39,27 @@ class Published:
         return weight.transpose(*range(2, weight.ndim), 1, 0)
 
     def folded(self, conv: str, norm: str, shape: tuple[int, ...], epsilon: float) -> dict[str, np.ndarray]:
-        """Kernel of this shape and bias of the convolution `conv` with the batch normalization `norm`, float32."""
+        """Kernel of this shape and bias of the convolution `conv` with the batch normalization `norm`."""
         scale, bias, mean, variance = (self.take(f"{norm}.{leaf}", shape[-1]) for leaf in LEAVES)
         gain = scale / np.sqrt(variance + epsilon)
         kernel = self.kernel(f"{conv}.weight", *shape) * gain
-        return {"kernel": kernel.astype(np.float32), "bias": (bias - mean * gain).astype(np.float32)}
+        return {"kernel": kernel, "bias": bias - mean * gain}
+
+    def variables(
+        self, module: nn.Module, shape: tuple[int, ...], layer: Callable[[str, tuple[int, ...]], dict[str, np.ndarray]]
+    ) -> dict[str, Any]:
+        """The variables of `module`, called with an array of this shape: of its layer "a.b" what `layer` gives for this
+        name and the shape of the kernel, as float32. Raises ValueError where arrays are left over."""
+
+        def arrays(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
+            if "kernel" in part:
+                return {leaf: x.astype(np.float32) for leaf, x in layer(name, part["kernel"].shape).items()}
+            return {key: arrays(f"{name}.{key}".lstrip("."), below) for key, below in part.items()}
+
+        image = jax.ShapeDtypeStruct(shape, jnp.float32)
+        params = arrays("", jax.eval_shape(module.init, jax.random.key(0), image)["params"])
+        self.finish()
+        return {"params": params}
 
     def finish(self) -> None:
         """Raises ValueError where an array was not taken: it is of another network."""

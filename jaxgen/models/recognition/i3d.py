@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -88,26 +87,23 @@ class I3D(nn.Module):
 
 
 def variables(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The variables of `I3D` out of a published state dict: that of kinetics_i3d_pytorch and of StyleGAN-V's archive,
-    {"mixed_3b.branch_1.0.conv3d.weight": ...}, or that of pytorch-i3d, {"Mixed_3b.b1a.conv3d.weight": ...}.
+    """The variables of `I3D` out of a state dict of kinetics_i3d_pytorch, {"mixed_3b.branch_1.0.conv3d.weight": ...},
+    or of pytorch-i3d, {"Mixed_3b.b1a.conv3d.weight": ...}.
 
-    Raises ValueError where an array is missing, of another shape or not of this network.
+    The network was checked against one that PyTorch computes from random weights under the first names. No published
+    file was at hand: that the archive of StyleGAN-V has these names too is taken from its being made of that network,
+    and one that has others is refused, as is every array that is missing, of another shape or of another network, with
+    a ValueError.
     """
     published = Published(renamed(state), "I3D for Kinetics-400", FILE)
 
-    def arrays(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
-        if "kernel" not in part:
-            return {key: arrays(f"{name}.{key}".lstrip("."), below) for key, below in part.items()}
-        shape = part["kernel"].shape
+    def layer(name: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         if name != "logits":
             return published.folded(f"{name}.conv3d", f"{name}.bn", shape, BATCH_NORM_EPSILON)
         kernel = published.kernel("logits.conv3d.weight", 1, 1, 1, *shape).reshape(shape)
-        return {"kernel": kernel.astype(np.float32), "bias": np.float32(published.take("logits.conv3d.bias", CLASSES))}
+        return {"kernel": kernel, "bias": published.take("logits.conv3d.bias", CLASSES)}
 
-    clip = jax.ShapeDtypeStruct((1, FEWEST_FRAMES, SIDE, SIDE, 3), jnp.float32)
-    params = arrays("", jax.eval_shape(I3D().init, jax.random.key(0), clip)["params"])
-    published.finish()
-    return {"params": params}
+    return published.variables(I3D(), (1, FEWEST_FRAMES, SIDE, SIDE, 3), layer)
 
 
 LAYOUT = {

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -215,18 +214,10 @@ def variables(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def folded(network: InceptionV3, published: Published) -> dict[str, Any]:
     """The variables of `network`, with batch normalization folded into the convolutions."""
 
-    def arrays(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
-        if "kernel" not in part:
-            return {key: arrays(f"{name}.{key}".lstrip("."), below) for key, below in part.items()}
-        shape = part["kernel"].shape
+    def layer(name: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         if name != "fc":
             return published.folded(f"{name}.conv", f"{name}.bn", shape, BATCH_NORM_EPSILON)
         last = {"kernel": published.kernel("fc.weight", *shape)}
-        if network.bias:
-            last["bias"] = published.take("fc.bias", shape[-1])
-        return {leaf: array.astype(np.float32) for leaf, array in last.items()}
+        return last | ({"bias": published.take("fc.bias", shape[-1])} if network.bias else {})
 
-    image = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
-    params = arrays("", jax.eval_shape(network.init, jax.random.key(0), image)["params"])
-    published.finish()
-    return {"params": params}
+    return published.variables(network, (1, SIDE, SIDE, 3), layer)

@@ -47,6 +47,14 @@ def renamed(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, np.ndarr
     return found
 
 
+def projected(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, np.ndarray]:
+    """`renamed`, of a part of CLIP: what its authors have as "projection", on the right of features, as a weight."""
+    found = renamed(state, rules)
+    if "projection" in found:
+        found["projection.weight"] = np.transpose(found.pop("projection"))
+    return found
+
+
 def depth(state: Mapping[str, np.ndarray]) -> int:
     """How many blocks there are."""
     return len({found.group() for name in state if (found := re.match(r"block\d+\.", name))})

@@ -18,7 +18,7 @@ from jax import Array
 
 from jaxgen.models.layers.causal_attention import quick_gelu
 from jaxgen.models.layers.encoder import Block, Feedforward
-from jaxgen.models.recognition.state_dict import depth, heads_of, renamed, shaped, variables_of
+from jaxgen.models.recognition.state_dict import depth, heads_of, projected, shaped, variables_of
 
 NETWORK = "the text transformer of CLIP (ViT-L-14.pt, model.safetensors)"
 RULES = (
@@ -92,7 +92,7 @@ def text_tower(
 ) -> TextTower:
     """The tower whose weights these are, in either layout: all sizes follow from them but the number of heads, one for
     every 64 features unless said."""
-    state = named(state)
+    state = projected(state, RULES)
     vocabulary, width = shaped(state, "tokens.weight", 2, NETWORK)
     context, _ = shaped(state, "places", 2, NETWORK)
     hidden, _ = shaped(state, "block0.feedforward.expand.weight", 2, NETWORK)
@@ -104,12 +104,6 @@ def text_tower(
 def variables(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The variables of `text_tower(state)`, in either layout; what is of the images is passed by. Raises ValueError
     where it is another network's."""
-    return variables_of(text_tower(state, heads=1), jax.ShapeDtypeStruct((1, 1), jnp.int32), named(state), NETWORK)
-
-
-def named(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`state` under the names of `TextTower`. OpenAI's projection stands on the right of its features."""
-    found = renamed(state, RULES)
-    if "projection" in found:
-        found["projection.weight"] = np.transpose(found.pop("projection"))
-    return found
+    return variables_of(
+        text_tower(state, heads=1), jax.ShapeDtypeStruct((1, 1), jnp.int32), projected(state, RULES), NETWORK
+    )

@@ -1,6 +1,7 @@
 """If these fail, images of a list of prompts depend on how they were batched, or a killed run is not gone on with."""
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -148,7 +149,48 @@ def test_what_is_no_run_and_no_image_is_refused(tmp_path):
     (tmp_path / "c" / "images").mkdir(parents=True)
     with pytest.raises(ValueError, match="no manifest.json"):
         generate(tmp_path / "c", MANIFEST, noise)
-    for text in ("{}", "[1]", '{"format": 1, "seeds": [0]}', "no json"):
+    good = json.loads((generate(tmp_path / "d", MANIFEST, noise).folder / "manifest.json").read_text())
+    turned = {**good, "images": good["images"][::-1]}
+    short = {**good, "images": good["images"][:-1]}
+    seeded = json.dumps(good).replace("[7, 3]", "[Infinity, 3]")
+    texts = [
+        "{}",
+        "[1]",
+        '{"format": 1, "seeds": [0]}',
+        "no json",
+        "[" * 200_000,
+        seeded,
+        *map(json.dumps, (turned, short)),
+    ]
+    for text in texts:
         (tmp_path / "c" / "manifest.json").write_text(text)
         with pytest.raises(ValueError, match="not the manifest"):
             open_run(tmp_path / "c")
+
+
+@pytest.mark.parametrize("about", [{"lr": float("nan")}, {"folder": Path("x")}, {("a", "b"): 1}])
+def test_what_is_no_json_is_not_kept_about_a_run(about, tmp_path):
+    """Breaks if a manifest is written that cannot be read, or the mistake ends in the traceback of a library."""
+    with pytest.raises(ValueError, match="known about a run must be finite JSON"):
+        generate(tmp_path / "run", MANIFEST._replace(about=about), noise)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_no_images_is_refused(size, tmp_path):
+    """Breaks if a run is called finished of which nothing was made."""
+    with pytest.raises(ValueError, match="batch size of a run must be at least 1"):
+        generate(tmp_path / "run", MANIFEST, noise, batch_size=size)
+
+
+def test_images_of_a_run_are_of_one_size(tmp_path):
+    """Breaks if a run is made for hours that nothing can read then, or goes on at another resolution."""
+    sizes = iter((4, 4, 5))
+
+    def growing(prompts, keys):
+        return np.zeros((len(prompts), next(sizes), 4, 3), np.uint8)
+
+    with pytest.raises(ValueError, match=r"of one size, got \(5, 4\) after \(4, 4\)"):
+        generate(tmp_path / "run", MANIFEST, growing, batch_size=3)
+    with pytest.raises(ValueError, match=r"of one size, got \(4, 6\) after \(4, 4\)"):
+        generate(tmp_path / "run", MANIFEST, noise, batch_size=3)

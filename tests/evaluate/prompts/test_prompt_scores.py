@@ -42,7 +42,11 @@ def image_embedding(params, images):
 
 
 CLIP = SimpleNamespace(
-    images=Extractor(image_embedding, {}, "mean colour", lambda images: images[:, :4, :4]), texts=text_embedding
+    images=Extractor(
+        image_embedding, {}, "mean colour", lambda images: images[:, :4, :4], weights="ab12", label="CLIP-B/32"
+    ),
+    texts=text_embedding,
+    vocabulary="cd34",
 )
 
 
@@ -67,14 +71,14 @@ def test_each_image_is_scored_with_its_own_prompt(run, scores):
     np.testing.assert_allclose(scores.plain, cosine(seen, plain[:, None, None])[..., 0], rtol=1e-5)
     np.testing.assert_allclose(scores.prefixed, cosine(seen, prefixed[:, None, None])[..., 0], rtol=1e-5)
     among = cosine(seen, plain[scores.candidates][:, None])
-    np.testing.assert_array_equal(scores.ranks, (among > among[..., :1]).sum(-1))
+    np.testing.assert_array_equal(scores.ranks, (among[..., 1:] >= among[..., :1]).sum(-1))
     assert scores.candidates[:, 0].tolist() == [0, 1, 2, 3] and not scores.ranks[:3].any() and scores.ranks[3].any()
 
 
 def test_a_report_has_every_category_and_challenge(run, scores):
     """Breaks if a group is left out or has another's figures, if an error is one over images, or the candidates that
     R-precision is a figure of are lost."""
-    page = write_report(run, scores, CLIP.images.name)
+    page, results = write_report(run, scores)
     document = json.loads((run.folder / "metrics.json").read_text())
     of_prompt = {
         "CLIP cosine": scores.plain.mean(1),
@@ -83,7 +87,8 @@ def test_a_report_has_every_category_and_challenge(run, scores):
     }
     for name, values in of_prompt.items():
         figure = document["figures"][name]
-        assert figure["n"] == 12 and figure["protocol"] == "mean colour"
+        assert figure["n"] == 12 and figure["protocol"] == "mean colour; vocabulary sha256 cd34"
+        assert (figure["layer"], figure["weights"], figure["dtype"]) == ("features", "ab12", "float32")
         np.testing.assert_allclose(
             [figure["value"], figure["error"]], [values.mean(), values.std(ddof=1) / 2], rtol=1e-4
         )
@@ -99,6 +104,8 @@ def test_a_report_has_every_category_and_challenge(run, scores):
     with np.load(run.folder / "scores.npz") as kept:
         np.testing.assert_array_equal(kept["candidates"], scores.candidates)
         np.testing.assert_array_equal(kept["ranks"], scores.ranks)
+        assert kept["weights"] == "ab12"
+    assert [result.name for result in results] == [*document["figures"]]
     assert "Challenges" in page.read_text() and "grey (" in page.read_text()
 
 
@@ -106,3 +113,32 @@ def test_too_few_prompts_for_r_precision_are_refused(run):
     """Breaks if R-precision among four texts is printed as that among a hundred."""
     with pytest.raises(ValueError, match="R-precision among 100 texts"):
         score(run, CLIP)
+
+
+def test_references_enter_by_their_prompt(run):
+    """Breaks if an image is scored by another prompt's references, one that is repeated to fill up counts, or a prompt
+    without any passes."""
+    references = {"red": ["green", "red"], "green": ["blue"], "blue": ["blue"], "grey": ["red"]}
+    found = score(run, CLIP, COUNT, references=references)
+    seen = run[:].astype(np.float64)[:, 0, 0].reshape(4, 3, 3)
+    for row, (text, others) in enumerate(references.items()):
+        own, read = text_embedding([PREFIX + text]), text_embedding([PREFIX + other for other in others])
+        closest = cosine(own, read).max()
+        image = 2.5 * cosine(seen[row], own)
+        np.testing.assert_allclose(found.referenced[row], 2 * image * closest / (image + closest), rtol=1e-5)
+    with pytest.raises(ValueError, match="no reference for 'blue'"):
+        score(run, CLIP, COUNT, references={"red": ["green"], "green": ["red"]})
+
+
+def test_texts_that_read_alike_are_no_candidates(tmp_path):
+    """Breaks if a prompt has itself for a candidate in other letters, and loses to it for certain."""
+    prompts = tuple(Prompt(text, "colours") for text in ("red", " Red", "green", "blue"))
+
+    def embedding(texts):
+        return text_embedding([text.removeprefix(PREFIX).strip().lower() for text in texts])
+
+    run = generate(
+        tmp_path, Manifest("p", prompts), lambda texts, keys: painted([t.strip().lower() for t in texts], keys)
+    )
+    found = score(run, SimpleNamespace(images=CLIP.images, texts=embedding, vocabulary=""), 3)
+    assert not {0, 1} & {*found.candidates[:2, 1:].ravel().tolist()}

@@ -11,8 +11,8 @@ from jaxgen.evaluate.prompts.ratings import (
     Interval,
     Rating,
     agreement,
-    bootstrap,
     left_share,
+    over_prompts,
     read_ratings,
     summarize,
     wilson,
@@ -79,15 +79,35 @@ def test_wilson_is_the_solution_of_its_equation():
         wilson(0, 0)
 
 
-def test_the_bootstrap_covers_the_truth():
+def test_the_interval_over_prompts_covers_the_truth():
     """Breaks if the interval is too narrow or wide: of 100 means of 40 values, 95% of the intervals hold the truth."""
     x = np.random.default_rng(1).choice([0, 0.5, 1], (100, 40), p=[0.5, 0.2, 0.3])
-    held = [low <= 0.4 <= high for _, low, high in map(bootstrap, x)]
-    assert 0.90 <= np.mean(held) <= 0.98
+    held = [low <= 0.4 <= high for _, low, high in (over_prompts(row, 40) for row in x)]
+    assert 0.93 <= np.mean(held) <= 0.99
     normal = 1.96 * x[0].std() / 40**0.5
-    found = bootstrap(x[0])
-    np.testing.assert_allclose(found, (x[0].mean(), x[0].mean() - normal, x[0].mean() + normal), atol=0.015)
-    assert bootstrap([1.0]) == Interval(1.0, 0.0, 1.0)
+    found = over_prompts(x[0], 40)
+    np.testing.assert_allclose(found, (x[0].mean(), x[0].mean() - normal, x[0].mean() + normal), atol=0.035)
+    assert over_prompts([1.0], 9) == Interval(1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+@pytest.mark.parametrize("share", [0.03, 0.3, 0.5, 0.97])
+@pytest.mark.parametrize("raters", [1, 6])
+def test_few_prompts_do_not_make_it_sure(n, share, raters):
+    """Breaks if few or unanimous prompts have an interval of no width: it must hold the share that prompts are drawn
+    with, which differs from prompt to prompt, 95 times in 100."""
+    rng = np.random.default_rng(0)
+    of_prompt = rng.beta(4 * share, 4 * (1 - share), (400, n))
+    x = rng.binomial(raters, of_prompt) / raters
+    held = [low <= share <= high for _, low, high in (over_prompts(row, n * raters) for row in x)]
+    assert np.mean(held) >= 0.93
+
+
+def test_the_interval_is_that_of_clopper_and_pearson():
+    """Breaks if it is of other limits: of n unanimous prompts it ends where all wins have a probability of 2.5%."""
+    value, low, high = over_prompts([1.0, 1.0], 2)
+    assert (value, high) == (1.0, 1.0) and low**2 == pytest.approx(0.025)
+    assert over_prompts([0.0, 0.0, 0.0], 30).high == pytest.approx(1 - 0.025 ** (1 / 3))
 
 
 def test_ratings_of_one_prompt_are_not_independent():
@@ -99,9 +119,11 @@ def test_ratings_of_one_prompt_are_not_independent():
     ]
     found = summarize(ratings)
     assert (found.wins, found.ties, found.losses, found.prompts) == (10, 0, 10, 2)
-    assert found.preference == Interval(0.5, 0.0, 1.0) and 0.29 < found.won.low < 0.3
+    np.testing.assert_allclose(found.preference, (0.5, 0.0, 1.0), atol=1e-9)
+    assert 0.29 < found.won.low < 0.3
     few = summarize([rating._replace(score=0.5) for rating in ratings])
-    assert few.won is None and few.ties == 20 and few.preference == Interval(0.5, 0.5, 0.5)
+    assert few.won is None and few.ties == 20 and few.preference.value == 0.5
+    assert few.preference.low < 0.02 and few.preference.high > 0.98  # two prompts
 
 
 def test_the_command_says_who_is_preferred(two, capsys):
@@ -128,8 +150,29 @@ def test_files_that_do_not_go_together_are_refused(two, tmp_path, capsys):
     unknown["ratings"][0]["quality"] = "maybe"
     swapped = json.loads(ada.read_text())
     swapped["ratings"][0]["left"] = "third"
-    for text in ("", "[]", "{}", ada.read_text()[:200], json.dumps(unknown), json.dumps(swapped)):
+    endless = ada.read_text().replace('"seed": 0', '"seed": Infinity')
+    same = ada.read_text().replace('"new"', '"old"')
+    half = ada.read_text().replace('"A"', '"\\ud800"')
+    numbered = ada.read_text().replace('["old", "new"]', "[1, 2]")
+    texts = ["", "[]", "{}", ada.read_text()[:200], "[" * 200_000, endless, same, half, numbered]
+    for text in (*texts, json.dumps(unknown), json.dumps(swapped)):
         torn.write_text(text)
         assert "not a file of ratings" in refused(capsys, "ratings", torn)
     assert "no ratings" in refused(capsys, "ratings", save(tmp_path / "none.json", "Dee", []))
     assert "No such file" in refused(capsys, "ratings", tmp_path / "missing.json")
+
+
+def test_a_pair_that_was_half_answered_counts_where_it_was(tmp_path):
+    """Breaks if an answer is thrown away because the other question of the pair was left out."""
+    half = item("a1", "old", "left", "left")
+    del half["quality"]
+    _, ratings = read_ratings([save(tmp_path / "half.json", "Ada", [half, item("a2", "old", "left", "right")])])
+    assert [(r.question, r.prompt) for r in ratings] == [("alignment", "a1"), ("alignment", "a2"), ("quality", "a2")]
+
+
+def test_a_category_that_all_are_of_is_no_row_of_its_own(tmp_path, capsys):
+    """Breaks if the table says the same twice, as if there were two findings."""
+    path = save(tmp_path / "one.json", "Ada", [item("a1", "old", "left", "left"), item("a2", "old", "left", "right")])
+    assert cli.main(["ratings", str(path)]) == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+    assert rows.count("all") == 2 and "A" not in rows

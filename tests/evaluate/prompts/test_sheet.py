@@ -86,11 +86,13 @@ async function brightness(id) {
   canvas.getContext("2d").drawImage(image, 0, 0);
   return canvas.getContext("2d").getImageData(4, 4, 1, 1).data[0];
 }
-async function rate(count) {
+async function rate(count, name, half) {
   const start = at("start").textContent;
   at("start").click();                                   // no name yet: stays
-  const stays = !at("intro").hidden && !at("rater").value;
-  at("rater").value ||= "Ada L.";
+  const stays = !at("intro").hidden && !at("rater").value, offered = at("rater").value;
+  at("rater").value = name;
+  at("rater").dispatchEvent(new Event("input"));
+  const invited = at("start").textContent;
   at("start").click();
   const seen = [], shown = [];
   for (let i = 0; i < count; i++) {
@@ -102,15 +104,17 @@ async function rate(count) {
     if (i == 1) at("questions").children[1].querySelectorAll("button")[1].click();
     else press("ArrowDown");
   }
+  if (half) press("ArrowLeft");  // the first question of the next pair, and no more
   const parts = [], files = [];
   URL.createObjectURL = blob => { parts.push(blob); return "#"; };
   HTMLAnchorElement.prototype.click = function () { files.push(this.download); };
   [...document.querySelectorAll(".download")].find(button => button.offsetParent).click();
   const exported = JSON.parse(await parts[0].text());
   const small = at("left").classList.contains("small");
-  tell({start, stays, seen, shown, exported, file: files[0], small, errors, ended: !at("end").hidden});
+  const ended = !at("end").hidden, file = files[0];
+  tell({start, offered, invited, stays, seen, shown, exported, file, small, errors, ended});
 }
-rate(COUNT).catch(error => tell({errors: [String(error)]}));
+rate(...VISIT).catch(error => tell({errors: [String(error)]}));
 </script>
 </body>
 """
@@ -143,19 +147,22 @@ def serving(pages):
         server.shutdown()
 
 
-def visits(page, folder, counts):
-    """What a rater finds and sends who answers so many pairs in each visit: always the brighter image, and no
-    preference in quality."""
+def visits(page, folder, asked):
+    """What raters find and send who answer so many pairs in each visit [count, name, half]: always the brighter image,
+    and no preference in quality. `half`: of the next pair the first question, too."""
     text = page.read_text()
-    with serving(text.replace("</body>", RATER.replace("COUNT", str(count))) for count in counts) as (address, told):
+    with serving(text.replace("</body>", RATER.replace("VISIT", json.dumps(visit))) for visit in asked) as (
+        address,
+        told,
+    ):
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", address]
         browser = subprocess.Popen([BROWSER, *flags], stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            found = [told.get(timeout=100) for _ in counts]
+            found = [told.get(timeout=100) for _ in asked]
         finally:
             os.killpg(browser.pid, signal.SIGKILL)
             browser.wait()
-    assert [visit["errors"] for visit in found] == [[]] * len(counts)
+    assert [visit["errors"] for visit in found] == [[]] * len(asked)
     return found
 
 
@@ -163,10 +170,11 @@ def visits(page, folder, counts):
 def test_a_rater_stops_goes_on_and_sends_what_was_answered(page, tmp_path, capsys):
     """Breaks if answers are lost between two visits, an answer taken back stays, a side is put down to the wrong model,
     the page shows which model is which, or the file is not what `jaxgen ratings` reads."""
-    first, second = visits(page, tmp_path / "profile", [2, 4])
+    asked = [[2, "Ada L.", False], [1, "Bea", True], [4, "Ada L.", False]]
+    first, other, second = visits(page, tmp_path / "profile", asked)
     order = [item["prompt"] for item in items(page)]
     assert first["start"] == "Start" and first["stays"] and not first["ended"] and first["small"]
-    assert second["start"] == "Go on (2 of 6 are rated)" and second["ended"]
+    assert second["invited"] == "Go on (2 of 6 are rated)" and second["ended"]
     assert first["seen"] + second["seen"] == order
     assert not any(name in text for text in first["shown"] + second["shown"] for name in SYSTEMS)
     assert len(first["exported"]["ratings"]) == 2
@@ -183,6 +191,12 @@ def test_a_rater_stops_goes_on_and_sends_what_was_answered(page, tmp_path, capsy
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["all", "6", "0", "0", "6"] in [row[:5] for row in rows]
     assert ["all", "6", "0", "6", "0"] in [row[:5] for row in rows]
+    # a second person at the same computer, who leaves in the middle of a pair
+    assert other["start"] == "Go on (2 of 6 are rated)" and other["offered"] == "Ada L." and other["invited"] == "Start"
+    assert other["seen"] == order[:1] and other["exported"]["rater"] == "Bea"
+    whole, half = other["exported"]["ratings"]
+    assert (whole["prompt"], half["prompt"]) == tuple(order[:2]) and whole["quality"] == "equal"
+    assert half["alignment"] == "left" and "quality" not in half
 
 
 def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, monkeypatch):

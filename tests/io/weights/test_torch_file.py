@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import time
 import tracemalloc
 import zipfile
 
@@ -106,6 +107,25 @@ def test_many_small_lies_are_not_added_up(tmp_path):
     assert "larger than the file" in refused(legacy(tmp_path / "x.pth", content, {"0": X}))
 
 
+def test_many_storages_cost_in_proportion(tmp_path):
+    """Breaks if all storages are added up for each new one: a megabyte of empty ones then takes a quarter of a
+    minute."""
+    keys = [str(i) for i in range(20000)]
+    content = program(b"](" + b"".join(storage(key=key, count=0) for key in keys) + b"e")
+    begun = time.process_time()
+    found = read_torch(legacy(tmp_path / "many.pth", content, dict.fromkeys(keys, X[:0])))
+    assert len(found) == 20000 and time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("axes", [65, 150_000])
+def test_tensors_have_few_axes(write, axes):
+    """Breaks if the sizes of a tensor are multiplied however many there are: two megabytes then take minutes."""
+    content = program(tensor(storage(), 0, (2**62,) * axes, (1,) * axes))
+    begun = time.process_time()
+    assert "no view of a storage" in refused(write(content, {"0": X}))
+    assert time.process_time() - begun < 5
+
+
 def test_one_storage_is_of_one_kind(write):
     """Breaks if a tensor sees another's bytes as numbers of another type."""
     content = program(b"]" + tensor(storage()) + b"a" + tensor(storage("Int")) + b"a")
@@ -140,6 +160,15 @@ def test_archives_that_torch_never_writes(tmp_path):
     content = program(tensor(storage()))
     bomb = zipped(tmp_path / "bomb.pth", content, {"0": np.zeros(10**8, np.uint8)}, zipfile.ZIP_DEFLATED)
     assert bomb.stat().st_size < 10**6 and "compressed" in refused(bomb)
+    with zipfile.ZipFile(tmp_path / "code.pth", "w") as archive:
+        archive.writestr("a/data.pkl", program(tensor(storage(key="x/code/y", count=10**8))))
+        archive.writestr("a/data/x/code/y", bytes(4 * 10**7), zipfile.ZIP_DEFLATED)
+    assert "compressed" in refused(tmp_path / "code.pth")
+    with zipfile.ZipFile(tmp_path / "program.pth", "w") as archive:
+        archive.writestr("a/data.pkl", program(tensor(storage(key="../code/y", count=10**7))))
+        archive.writestr("a/data/../code/y", bytes(4 * 10**7), zipfile.ZIP_DEFLATED)
+        archive.writestr("a/code/y", bytes(4 * 10**7), zipfile.ZIP_DEFLATED)
+    assert "compressed" in refused(tmp_path / "program.pth")
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(tmp_path / "two.pth", "w") as archive:
         for _ in range(2):
             archive.writestr("a/data.pkl", content)
