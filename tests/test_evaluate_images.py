@@ -74,6 +74,13 @@ def test_figures_of_two_sets_of_images(images, tiny, capsys):
     assert all(name in said for name in found) and (images / "out" / "report.html").exists()
 
 
+def test_pictures_need_no_more_than_the_rows_that_are_there(images, capsys):
+    """Breaks if the check for copies is left out where a Fréchet distance of raw pixels alone is asked for."""
+    assert cli.main(command(images, "--metrics=fd")) == 0
+    page = (images / "out" / "report.html").read_text()
+    assert "Samples most like copies, by raw pixels" in page and "Principal components of raw pixels" in page
+
+
 def test_a_killed_evaluation_goes_on_with_the_images_it_has_not_seen(images, tiny, monkeypatch, capsys):
     """Breaks if features are computed again after a kill, of either side, in the middle or when the figures are taken;
     or if what is kept of the samples stays, or of the real images does not."""
@@ -360,3 +367,17 @@ def test_the_help_names_all_that_can_be_asked_for(capsys):
     for name in (*figures.METRICS, *metrics.ALIASES, *metrics.NETWORKS, *metrics.PAIRED, "alex, lpips_alex"):
         assert name in said, name
     assert said.count("offline: found in the package") == 3
+
+
+def test_a_distance_of_two_files_of_statistics(images, tiny, capsys):
+    """Breaks if statistics of both sides need images again, or the figure does not say what it rests on."""
+    x, y = (np.random.default_rng(seed).normal(size=(100, 4)) for seed in (0, 1))
+    for name, rows, more in (("a", x, {"n": 100}), ("b", y, {})):
+        np.savez(images / f"{name}.npz", mu=rows.mean(0), sigma=np.cov(rows, rowvar=False), **more)
+    argv = ["evaluate", f"--real={images}/a.npz", f"--fake={images}/b.npz", f"--out={images}/out"]
+    assert cli.main([*argv, "--metrics=fd@tiny"]) == 0
+    found = document(images)["figures"]["FD-tiny"]
+    assert found["value"] == pytest.approx(frechet(moments(x), moments(y)), rel=1e-6) and found["error"] is None
+    assert "statistics in b.npz of an unknown number of images" in found["protocol"]
+    assert "against the statistics in a.npz of 100 images" in found["protocol"]
+    assert "b.npz has statistics only" in refused(capsys, *argv, "--metrics=vendi@tiny")
