@@ -74,6 +74,18 @@ def test_figures_of_two_sets_of_images(images, tiny, capsys):
     assert all(name in said for name in found) and (images / "out" / "report.html").exists()
 
 
+def test_images_that_are_there_twice(images):
+    """Breaks if pixels that are read from a file cannot be looked at once each, or a repeated image loses its copies:
+    four real images are all there is of both sides."""
+    np.savez(images / "real.npz", np.repeat(REAL[:4], 6, 0))
+    np.savez(images / "fake.npz", np.repeat(REAL[:4], 3, 0))
+    fake = f"--fake={images}/fake.npz"
+    assert cli.main([*command(images, "--metrics=prdc,nn")[:2], fake, f"--out={images}/out", "--metrics=prdc,nn"]) == 0
+    found = {name: figure["value"] for name, figure in document(images)["figures"].items()}
+    assert found["copies"] == 12 and found["nearest_train_median"] == 0
+    assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
+
+
 def test_pictures_need_no_more_than_the_rows_that_are_there(images, capsys):
     """Breaks if the check for copies is left out where a Fréchet distance of raw pixels alone is asked for."""
     assert cli.main(command(images, "--metrics=fd")) == 0

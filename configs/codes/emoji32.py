@@ -5,7 +5,8 @@ jaxgen train --config=configs/codes/emoji32.py --workdir=runs/codes_emoji32
 jaxgen sample --workdir=runs/codes_emoji32 --top_p=0.95 --guidance=1.5 --out=emoji.png
 jaxgen likelihood --workdir=runs/codes_emoji32
 
-The likelihood is that of the codes, not of the images: the decoder, trained by squares, is none.
+The likelihood is that of the codes, not of the images: the decoder, trained by squares, is none. Seed 0: 0.091 bits per
+dimension of the test codes, 0.038 of the training codes (samples: experiments/emoji32).
 """
 
 from ml_collections import ConfigDict

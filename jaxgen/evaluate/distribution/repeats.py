@@ -38,8 +38,10 @@ class Picked:
 
     def __getitem__(self, part: slice) -> np.ndarray:
         wanted = self.indices[part]
-        found = [self.rows[:0]]
-        for start, block in blocks(Span(self.rows, wanted[0], wanted[-1] + 1)) if len(wanted) else ():
+        if not len(wanted):
+            return np.asarray(self.rows[:1])[:0]
+        found = []
+        for start, block in blocks(Span(self.rows, wanted[0], wanted[-1] + 1)):
             here = wanted - wanted[0] - start
             found.append(np.asarray(block)[here[(here >= 0) & (here < len(block))]])
         return np.concatenate(found)
