@@ -28,7 +28,9 @@ def shared(result: Result) -> tuple[str, str, str, str]:
 
 def _group(protocol: str, layer: str, weights: str, dtype: str, results: Sequence[Result]) -> str:
     details = {"layer": layer, "weights sha256": weights, "computed in": dtype}
-    said = " · ".join(f"{name} {html.escape(value)}" for name, value in details.items() if value)
+    said = " · ".join(
+        f"{name} {html.escape(value)}" for name, value in details.items() if value and value not in protocol
+    )
     small = f"<span class=details>{said}</span>" if said else ""
     heading = f"{html.escape(protocol or OTHER)} {small}"
     title = f"<tr><th class=protocol colspan=5 scope=rowgroup>{heading}</th></tr>"
