@@ -15,7 +15,7 @@ from job import Job, each, guard, jobs
 from runner import STOPPED, Runner, forwarding, runner
 from source import CHECKOUT, check, unchanged
 
-from jaxgen.cli import whole
+from jaxgen.commands.flags import whole
 
 HERE = Path(__file__).parent
 GRACE = 120  # seconds in which a run that is told to stop may save

@@ -20,7 +20,7 @@ from typing import Any
 from job import Job, each, guard, jobs
 from runner import persist, retryable, verdict
 
-from jaxgen.cli import whole
+from jaxgen.commands.flags import whole
 
 POLL = 0.1  # seconds
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL for processes whose peer is gone: they may sit in a collective

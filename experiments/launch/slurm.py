@@ -13,7 +13,7 @@ from pathlib import Path
 from job import Job, each, guard, jobs
 from runner import PROGRESS, Runner, forwarding, runner
 
-from jaxgen.cli import whole
+from jaxgen.commands.flags import whole
 
 RULE = Path(__file__).with_name("runner.py")
 NOTICE = 120  # seconds before the time limit

@@ -36,7 +36,7 @@ from slices import (
 )
 from source import CHECKOUT, check, unchanged
 
-from jaxgen.cli import whole
+from jaxgen.commands.flags import whole
 
 COPIED = ".ci", "LICENSE", "README.md", "configs", "experiments", "jaxgen", "pyproject.toml"
 RUNTIMES = {"v5litepod": "v2-alpha-tpuv5-lite", "v5p": "v2-alpha-tpuv5", "v6e": "v2-alpha-tpuv6e"}
