@@ -231,9 +231,9 @@ def expect(where: str, kind: Any, value: Any) -> Any:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ValueError:
-    """A name that is not among `known`, with the nearest one."""
-    known = list(known)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    """A name that is not among `known`, with the nearest one, in capitals or not."""
+    spelt = {one.lower(): one for one in known}
+    nearest = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.0)
     return ValueError(
-        f"unknown {what} {name!r}: did you mean {nearest[0]!r}?" if nearest else f"unknown {what} {name!r}."
+        f"unknown {what} {name!r}: did you mean {spelt[nearest[0]]!r}?" if nearest else f"unknown {what} {name!r}."
     )

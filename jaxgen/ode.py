@@ -12,8 +12,9 @@ def integrate(
     field: Callable[[Any, Any], Any], state: Any, start: float, end: float, rtol: float, atol: float
 ) -> tuple[Any, Array]:
     """Dormand-Prince 5(4) from `start` to `end` of d state/dt = field(t, state) -> (state at end, evaluations)."""
+    traced = jax.jit(field)  # once, where the solver asks for it in many places
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, args: field(t, y)),
+        diffrax.ODETerm(lambda t, y, args: traced(t, y)),
         diffrax.Dopri5(),
         t0=start,
         t1=end,

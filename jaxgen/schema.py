@@ -205,8 +205,18 @@ def flow() -> dict[str, Any]:
         "model": call("realnvp"),
         "dequantizer": call("uniform"),  # the noise: U[0, 1), or a network that draws it, variational dequantization
         "base": call("normal"),  # what the latent variables are distributed as, or "logistic"
+        "loss": {
+            "noise": 0.0,  # standard deviation, in model space, of Gaussian noise on the images instead
+            "drop_condition": 0.0,  # probability of training without the class, for guidance
+        },
         "optimizer": adam(),
-        "sampling": {"temperature": 1.0, **drawn()},  # scale of the latent variables
+        "sampling": {
+            "temperature": 1.0,  # scale of the latent variables
+            "guidance": 1.0,  # weight of guidance away from a weaker model; 1 is the model itself
+            "attention_temperature": 1.0,  # of that weaker model
+            "denoise": True,  # where loss.noise is the noise of what is modelled, by the score of the model
+            **drawn(),
+        },
         "likelihood": {"importance": 20, "draws": 1},  # draws of the noise in the importance-weighted bound; averaged
     }
 
@@ -296,6 +306,7 @@ AT_LEAST = {
     "data.image_size": 1,
     "data.crop": 0,
     "loss.free_bits": 0,
+    "loss.noise": 0,
     "loss.balance": 0,
     "sampling.temperature": 0,
     "data.shift": 0,

@@ -1,11 +1,21 @@
-"""Eight simulated devices, a persistent compilation cache and float64 on request, for every test."""
+"""Eight simulated devices, a persistent compilation cache and float64 on request, for every test.
+
+Programs are compiled without the optimizations that take most of the compile time of a tiny one on a CPU, also in the
+processes that a test starts. `XLA_FLAGS=--xla_force_host_platform_device_count=8 pytest` compiles them as for a user.
+"""
 
 import os
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+UNOPTIMIZED = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+FLAGS = {"xla_force_host_platform_device_count": 8, **UNOPTIMIZED}
+os.environ.setdefault("XLA_FLAGS", " ".join(f"--{name}={value}".lower() for name, value in FLAGS.items()))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 CACHE = Path(__file__).parent.parent / ".cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "xla"))
@@ -27,13 +37,8 @@ def x64():
 
 @pytest.fixture(scope="session")
 def jit():
-    """jax.jit without the optimizations that take most of the compile time of a tiny network on a CPU."""
-    options = {
-        "xla_backend_optimization_level": 0,
-        "xla_llvm_disable_expensive_passes": True,
-        "xla_cpu_use_fusion_emitters": False,
-    }
-    return partial(jax.jit, compiler_options=options)
+    """jax.jit with the options of `UNOPTIMIZED`, whatever XLA_FLAGS say: for what would take long to compile."""
+    return partial(jax.jit, compiler_options=UNOPTIMIZED)
 
 
 @pytest.fixture

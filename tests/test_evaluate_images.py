@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from jaxgen import cli
 from jaxgen.commands import measure, metrics
-from jaxgen.evaluate import figures
+from jaxgen.evaluate import figures, neighbourhood
 from jaxgen.evaluate.distribution.frechet import frechet, moments
 from jaxgen.evaluate.stream import features, running
 from jaxgen.evaluate.stream.features import Extractor
@@ -82,8 +83,42 @@ def test_images_that_are_there_twice(images):
     fake = f"--fake={images}/fake.npz"
     assert cli.main([*command(images, "--metrics=prdc,nn")[:2], fake, f"--out={images}/out", "--metrics=prdc,nn"]) == 0
     found = {name: figure["value"] for name, figure in document(images)["figures"].items()}
-    assert found["copies"] == 12 and found["nearest_train_median"] == 0
+    assert found["copies"] == 12 and found["nearest_real_median"] == 0
     assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
+
+
+def test_a_reference_that_is_mostly_one_image(images):
+    """Breaks if pictures of realism, which nobody asked for and most of whose balls are points, end in a refusal."""
+    np.savez(images / "real.npz", np.concatenate([np.repeat(REAL[:1], 30, 0), REAL[:20]]))
+    assert cli.main(command(images, "--metrics=prdc,nn")) == 0
+    page = (images / "out" / "report.html").read_text()
+    assert "Samples most like copies, by raw pixels" in page and "realistic in raw pixels" not in page
+
+
+def test_each_table_of_neighbours_is_searched_once(images, monkeypatch):
+    """Breaks if figures and pictures of one space search the same neighbours again, which at 50,000 images is minutes
+    each."""
+    searched = []
+
+    def counted(name):
+        search = getattr(neighbourhood, name)
+        monkeypatch.setattr(neighbourhood, name, lambda *given: searched.append(name) or search(*given))
+
+    for name in ("nearest", "nearest_others", "membership", "realism_within"):
+        counted(name)
+    assert cli.main(command(images, "--metrics=fd,prdc,nn,ipr@pixels,realism@pixels")) == 0
+    once = ["membership", "membership", "nearest", "nearest_others", "nearest_others", "realism_within"]
+    assert sorted(searched) == once  # of both sides, and balls of 5 and 3 neighbours
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_figures_and_pictures_are_watched_on_a_terminal(terminal, images, monkeypatch, capsys):
+    """Breaks if minutes of neighbours look like a command that hangs, or a log is filled with bars."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert cli.main(command(images, "--metrics=nn,prdc")) == 0
+    said = capsys.readouterr().err
+    assert (("figures of pixels:" in said) and ("2/2" in said) and ("pictures:" in said)) == terminal
+    assert terminal or not said
 
 
 def test_pictures_need_no_more_than_the_rows_that_are_there(images, capsys):
@@ -155,6 +190,19 @@ def test_bad_input_is_one_sentence(images, tiny, capsys):
     assert "bpd is of a model" in refused(capsys, *command(images, "--metrics=bpd"))
     assert "fd compares --fake with --real" in refused(capsys, "evaluate", f"--fake={images}/fake")
     assert "Fréchet distances" in refused(capsys, *argv[:2], "--metrics=prdc", "--save_statistics=x.npz")
+    for side, said in (("x.txt", "got the file"), ("none.npz", "there are no images"), ("", "got ''")):
+        if side:
+            (images / side).write_text("hello")
+        if side.endswith(".npz"):
+            np.savez(images / side, REAL[:0])
+        fake = f"--fake={images / side if side else ''}"
+        assert said in refused(capsys, *argv[:2], fake, argv[3])
+    assert "x.txt is a file" in refused(capsys, *argv[:3], f"--out={images}/x.txt/eval")
+    np.savez(images / "fake.npz", REAL)
+    assert "11 pixels a side" in refused(
+        capsys, *argv[:2], f"--fake={images}/fake.npz", argv[3], "--metrics=fd@tiny,ssim"
+    )
+    assert not (images / "out").exists()
     damaged = images / "fake" / "07.png"
     damaged.write_bytes(damaged.read_bytes()[:-40])
     assert "07.png" in refused(capsys, *argv) and not (images / "out" / "report.html").exists()
@@ -214,7 +262,7 @@ def test_a_published_name_is_of_the_published_network_alone():
 def test_two_names_of_one_metric_are_measured_once(images, tiny):
     """Breaks if fd and fd@pixels are two figures of one name, which the report refuses after hours of work."""
     assert cli.main(command(images, "--metrics=nn,nn@pixels,fd@tiny,fd@tiny.features")) == 0
-    assert [*document(images)["figures"]] == ["nearest_train_median", "nearest_train_p05", "copies", "FD-tiny"]
+    assert [*document(images)["figures"]] == ["nearest_real_median", "nearest_real_p05", "copies", "FD-tiny"]
 
 
 def test_one_reference_gives_one_distance_whatever_else_is_asked(images, tiny, monkeypatch, capsys):
@@ -293,6 +341,34 @@ def test_what_was_seen_of_the_reference_is_kept_for_other_metrics(images, tiny, 
         assert cli.main(command(images, f"--metrics={name}")) == 0
     assert seen.count(len(REAL)) == 2 and seen.count(len(FAKE)) == 5
     assert len(list((images / "out").glob("features_*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--metrics=fd@tiny,FIDD"], "unknown metric 'FIDD': did you mean 'fid'?"),
+        (["--metrics=fd@tiny,bdp"], "unknown metric 'bdp': did you mean 'bpd'?"),
+        (["--metrics=fd@tiny,fd@tiny.feature"], "unknown layer of tiny 'feature': did you mean 'features'?"),
+        (["--metrics=fd@tiny,fd@tin"], "unknown network 'tin': did you mean 'tiny'?"),
+        (["--metrics=fd@tiny", "--weights=vgg=x.pth"], "leave it out, or ask for ipr or realism or lpips_vgg"),
+        (["--metrics=fd@tiny", "--weights=clip_gelu=x"], "ask for METRIC@clip_gelu"),
+        (["--metrics=fd@tiny", "--weights=lpips_vgg=x"], "ask for lpips_vgg"),
+        (["--metrics=fd@tiny", "--weights==x"], "must be NETWORK=PATH"),
+    ],
+)
+def test_names_are_known_before_any_work(flags, said, images, tiny, capsys, monkeypatch):
+    """Breaks if a slip in a name is found out when networks have run, or weights that nothing uses, meant for another
+    metric, are passed over in silence."""
+    monkeypatch.setattr(measure, "accumulate", lambda *given: pytest.fail("the network ran"))
+    assert said in refused(capsys, *command(images, *flags)) and not (images / "out").exists()
+    if "layer" not in said:  # of a network that would have to be opened
+        assert said in refused(capsys, "evaluate", f"--workdir={images}/nowhere", *flags)
+
+
+def test_a_batch_of_no_network_is_said(images, capsys):
+    """Breaks if --batch is believed to matter where no network runs."""
+    assert cli.main(command(images, "--metrics=nn", "--batch=5")) == 0
+    assert "warning: --batch is of networks, of which --metrics=nn takes none." in capsys.readouterr().err
 
 
 def test_flags_that_do_nothing_are_refused(images, capsys):

@@ -10,6 +10,7 @@ from rows import DIGITS, PAPER, Row
 
 from jaxgen.configuration import load
 from jaxgen.data import Spec
+from jaxgen.evaluate.stream.features import Extractor
 from jaxgen.recipes import build
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,26 @@ def test_a_row_samples_as_it_says(row):
         assert int(name) - 1 <= calls <= int(name)
     elif name != "configured":
         assert calls == {"P1000": 1000, "P2000": 2000, "C2000": 2000, "PC1000": 2000}[name]
+
+
+def test_the_table_that_is_shown_is_what_the_script_prints():
+    """Breaks if the page has figures that no command gives from what was measured."""
+    measured = json.loads((ROOT / "experiments" / "score_sde" / "table.json").read_text())
+    assert table.by_evaluations(DIGITS, measured) in (ROOT / "experiments" / "score_sde" / "README.md").read_text()
+
+
+def test_figures_on_other_weights_are_shown_under_their_own_name():
+    """Breaks if weights of one's own leave the table empty, or stand in it as if they were the published ones."""
+    for name, (metric, _, published) in table.METRICS.items():
+        network = metric.partition("@")[2] or "inception_tfgan"
+        known, own = (
+            {network: Extractor(None, None, "", label=f"Inception{end}")} for end in ("", " (unknown weights)")
+        )
+        assert table.name_of(name, known) == published
+        called = table.name_of(name, own)
+        assert called != published and called.endswith("-Inception-tfgan (unknown weights)")
+        assert table.text([3.25, 0.5, called]) == f"3.250 ± 0.500 ({called})"
+    assert [table.text(figure) for figure in ([3.25, 0.5], [3.25, None], None)] == ["3.250 ± 0.500", "3.250", "-"]
 
 
 def test_a_stopped_script_goes_on(tmp_path, monkeypatch, capsys):

@@ -103,7 +103,7 @@ def two(folder: Path, *words: str, program: tuple[str, ...] = ("-m", "jaxgen"), 
         for i in range(2):
             log = folder / f"process{i}"
             environment = os.environ | {
-                "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+                "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4",
                 "ROWS": str(log.with_suffix(".rows")),
             }
             joined = f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={i}", f"--timeout={timeout}"

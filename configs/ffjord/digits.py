@@ -16,6 +16,10 @@ from jaxgen.configuration import call, derive
 
 def get_config() -> ConfigDict:
     config = derive(__file__, "../nsf/digits.py")
+    config.data.shift = 0
+    config.data.center = True
     config.model = call("ffjord", widths=(128, 128), flows=1, rtol=1e-3, atol=1e-3)
-    config.train.steps = 600
+    config.optimizer.learning_rate = 3e-3
+    config.train.steps = 800
+    config.train.batch_size = 64
     return config

@@ -3,6 +3,8 @@
 jaxgen train --config=configs/vae/emoji32.py --workdir=runs/vae_emoji32
 jaxgen likelihood --workdir=runs/vae_emoji32
 jaxgen sample --workdir=runs/vae_emoji32 --num=36 --out=emoji.png
+
+Not run here.
 """
 
 from ml_collections import ConfigDict

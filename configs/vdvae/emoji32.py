@@ -2,6 +2,8 @@
 
 jaxgen train --config=configs/vdvae/emoji32.py --workdir=runs/vdvae_emoji32
 jaxgen sample --workdir=runs/vdvae_emoji32 --num=36 --out=emoji.png
+
+Not run here.
 """
 
 from ml_collections import ConfigDict

@@ -18,7 +18,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,8 @@ from jaxgen.commands.measure import look, opened
 from jaxgen.commands.metrics import parse
 from jaxgen.commands.model import Model, generate, open_data, open_model
 from jaxgen.evaluate import pixels
+from jaxgen.evaluate.result import Result
+from jaxgen.evaluate.stream.features import Extractor
 from jaxgen.evaluate.stream.sides import open_side
 from jaxgen.io import atomic, images, plots
 from jaxgen.io.question import digest
@@ -40,7 +42,10 @@ from jaxgen.parallel.batched import example_keys
 from jaxgen.sampling.ode import flow
 from jaxgen.sampling.sample import prior
 
-METRICS = {"FID": ("fid_tfgan", "FID-tfgan"), "IS": ("is@inception_tfgan", "IS-Inception-tfgan")}  # and its figure
+METRICS = {  # a metric, its figure, and the name that this has on the published network
+    "FID": ("fid_tfgan", "FD", "FID-tfgan"),
+    "IS": ("is@inception_tfgan", "IS", "IS-Inception-tfgan"),
+}
 PROBED = 64  # images whose evaluations by the adaptive ODE are counted
 SHOWN = 10  # images of a sampler in the picture
 
@@ -70,25 +75,38 @@ def train(config: str, runs: Path) -> None:
 def measure(
     row: Row, runs: Path, num: int, seed: int, weights: dict[str, Path], reference: Path | None
 ) -> dict[str, Any]:
-    """{"evaluations": mean over images, "figures": {name: [value, standard error or None]}} of a row."""
+    """{"evaluations": mean over images, "figures": {name: [value, standard error or None]}} of a row; beside these, of
+    a figure on other weights than the published ones, what it is called."""
     model = open_model(folder(runs, row.config), row.overrides)
     found = {}
     if "FDpix" in row.figures:
         training = open_data(model.run, model.run.config.data.split).records[:]["x"]
         found["FDpix"] = pixels.compare(generate(model, num, seed, None), training, model.run.spec.levels)[0]
-    chosen = [parse(METRICS[name][0]) for name in row.figures if name in METRICS]
-    if chosen:
+    others: dict[str, tuple[str]] = {}
+    if chosen := [parse(METRICS[name][0]) for name in filter(METRICS.get, row.figures)]:
         real = trained_on(model) if reference is None else open_side(str(reference))
         fake = drawn(model, generate(model, num, seed, None), digest(question.of_samples(model, seed, None)))
         kept = model.run.root / "eval"
-        results = look(chosen, opened(chosen, weights), real, fake, (kept, kept), None).figures
-        found |= {name: result for name, (_, figure) in METRICS.items() for result in results if result.name == figure}
+        networks = opened(chosen, weights)
+        results = {result.name: result for result in look(chosen, networks, real, fake, (kept, kept), None).figures}
+        for name in filter(METRICS.get, row.figures):
+            called = name_of(name, networks)
+            found[name] = results[called]
+            if called != METRICS[name][2]:
+                others[name] = (called,)
     if "bits/dim" in row.figures:
         (found["bits/dim"],) = likelihood.results(model, seed=seed)
     return {
         "evaluations": model.recipe.evaluations or adaptive(model, seed),
-        "figures": {name: [result.value, result.error] for name, result in found.items()},
+        "figures": {name: [result.value, result.error, *others.get(name, ())] for name, result in found.items()},
     }
+
+
+def name_of(name: str, networks: Mapping[str, Extractor]) -> str:
+    """What the figure of METRICS is called on these networks, whose weights need not be the published ones."""
+    metric, figure, _ = METRICS[name]
+    one = parse(metric)
+    return one.named(Result(figure, 0.0, "", 0), "", networks[one.network]).name
 
 
 def adaptive(model: Model, seed: int) -> float:
@@ -105,11 +123,12 @@ def adaptive(model: Model, seed: int) -> float:
     return float(jnp.mean(count(model.params))) + (settings.finish.name == "clean")
 
 
-def text(figure: list[float | None] | None) -> str:
+def text(figure: Sequence[Any] | None) -> str:
+    """A figure with its error, and its name where that is another one than the column's."""
     if figure is None:
         return "-"
-    value, error = figure
-    return f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}")
+    value, error, *name = figure
+    return f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}") + "".join(f" ({other})" for other in name)
 
 
 def side_by_side(rows: list[Row], measured: dict[str, Any]) -> str:

@@ -1,22 +1,30 @@
 """What `jaxgen evaluate` is asked to measure, and of which images."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxgen.commands import metrics
-from jaxgen.commands.metrics import Chosen
+from jaxgen.commands.metrics import OF_MODEL, PIXELS, Chosen
 from jaxgen.evaluate.stream.captions import Captions
 from jaxgen.evaluate.stream.sides import Side, open_side
 from jaxgen.parallel import multihost
 
-OF_MODEL = ("bpd", "reconstruction")
+
+class Named(NamedTuple):
+    """What --metrics asks for: of a model itself, of two sets of images, and of images in pairs; and its `text`."""
+
+    own: list[str]
+    chosen: list[Chosen]
+    paired: list[str]
+    text: str
 
 
 class Asked(NamedTuple):
     """What to measure, and how.
 
-    metrics:    names of `jaxgen.commands.metrics`, and those of OF_MODEL.
+    metrics:    what --metrics names.
     real:       the reference, see `jaxgen.evaluate.stream.sides`; None is the training data of the model.
     weights:    the file of each network.
     batch:      images that a network sees at a time, by default as many as suit it.
@@ -25,21 +33,13 @@ class Asked(NamedTuple):
     captions:   those that images --fake were drawn for.
     """
 
-    metrics: str
+    metrics: Named
     real: str | None = None
     weights: Mapping[str, Path] = {}
     batch: int | None = None
     image_size: int | None = None
     skip_bad: bool = False
     captions: Captions | None = None
-
-
-class Named(NamedTuple):
-    """What --metrics asks for: of a model itself, of two sets of images, and of images in pairs."""
-
-    own: list[str]
-    chosen: list[Chosen]
-    paired: list[str]
 
 
 def names(text: str) -> Named:
@@ -58,7 +58,15 @@ def names(text: str) -> Named:
         [name for name in given if name in OF_MODEL],
         list(chosen.values()),
         [name for name in given if name in metrics.PAIRED],
+        text,
     )
+
+
+def check(asked: Asked) -> None:
+    """Raises ValueError for weights of a network that no metric is taken in, and warns of a batch of none."""
+    metrics.check_used(asked.weights, asked.metrics.chosen, asked.metrics.paired)
+    if asked.batch is not None and all(one.network == PIXELS for one in asked.metrics.chosen):
+        warnings.warn(f"--batch is of networks, of which --metrics={asked.metrics.text} takes none.", stacklevel=2)
 
 
 def opened(text: str, asked: Asked) -> Side:

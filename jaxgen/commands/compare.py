@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from jaxgen.commands import measure, metrics
-from jaxgen.commands.asked import Asked, names, opened
+from jaxgen.commands import comparable, measure, metrics
+from jaxgen.commands.asked import Asked, opened
 from jaxgen.commands.page import compared, written
 from jaxgen.evaluate.paired import comparisons
 from jaxgen.evaluate.paired.comparisons import Comparison
@@ -13,7 +13,7 @@ from jaxgen.evaluate.result import Result
 from jaxgen.evaluate.stream import statistics
 from jaxgen.evaluate.stream.captions import text_to_image
 from jaxgen.evaluate.stream.sides import Side
-from jaxgen.io.location import readable
+from jaxgen.io.location import exists, readable
 from jaxgen.io.progress import progress
 from jaxgen.parallel import multihost
 
@@ -23,7 +23,8 @@ NOTHING = Side("nothing", ())
 def compare(fake: str, asked: Asked, out: Path) -> str:
     """The figures asked for of the images `fake`, against others where one of them needs these, written to `out` and
     returned as text."""
-    own, chosen, paired = names(asked.metrics)
+    own, chosen, paired, _ = asked.metrics
+    check_folder("--out", out)
     if own:
         raise ValueError(f"{own[0]} is of a model: give --workdir, or leave it out of --metrics.")
     needing = [*paired, *(one.name for one in chosen if one.metric.real)]
@@ -35,17 +36,24 @@ def compare(fake: str, asked: Asked, out: Path) -> str:
     one_to_one = [metrics.open_comparison(name, asked.weights) for name in paired]
     left = NOTHING if asked.real is None else opened(asked.real, asked)
     right = opened(fake, asked)
-    measure.check(chosen, networks, left, right)
-    measure.check_pairs(paired, left, right)
+    comparable.check(chosen, networks, left, right)
+    comparable.check_pairs(paired, one_to_one, left, right)
     if asked.captions is not None:
         text_to_image(asked.captions, left, right, None, "")
     look = measure.look(chosen, networks, left, right, (out, out), asked.batch, asked.captions)
     figures = look.figures + in_pairs(one_to_one, left, right)
-    about = {"real": asked.real, "fake": fake, "metrics": asked.metrics, "image_size": asked.image_size}
+    about = {"real": asked.real, "fake": fake, "metrics": asked.metrics.text, "image_size": asked.image_size}
     title = right.name if asked.real is None else f"{right.name} against {left.name}"
     said = written(out, title, figures, compared(right, left, look), about, "")
     measure.forget(look.files)
     return said
+
+
+def check_folder(flag: str, folder: Path) -> None:
+    """Raises ValueError where a file is in the place of `folder`, or of one that it is to be in."""
+    there = next((path for path in (folder, *folder.parents) if exists(path)), None)
+    if there is not None and not there.is_dir():
+        raise ValueError(f"{flag} must be a folder or where one can be made, got {folder}: {there} is a file.")
 
 
 def in_pairs(which: Sequence[Comparison], real: Side, fake: Side) -> list[Result]:
@@ -58,19 +66,20 @@ def in_pairs(which: Sequence[Comparison], real: Side, fake: Side) -> list[Result
 
 def save(asked: Asked, path: Path) -> str:
     """The statistics that the Fréchet distances asked for need of --real, written to `path`."""
-    own, chosen, paired = names(asked.metrics)
+    own, chosen, paired, text = asked.metrics
     if path.suffix != ".npz":
         raise ValueError(f"--save_statistics must end in .npz, as --real is to take it, got {path}.")
     if asked.real is None or own or paired or any(one.metric.real != ("moments",) for one in chosen):
         raise ValueError("--save_statistics is of --real, for --metrics that are Fréchet distances, such as fid,sfid.")
     if len({one.network for one in chosen}) > 1 or chosen[0].network == metrics.PIXELS:
-        raise ValueError(f"a file of statistics is of the features of one network, got --metrics={asked.metrics}.")
+        raise ValueError(f"a file of statistics is of the features of one network, got --metrics={text}.")
+    check_folder("the folder of --save_statistics", path.parent)
     networks = measure.opened(chosen, asked.weights)
     real = opened(asked.real, asked)
     if measure.only_statistics(real):
         raise ValueError(f"--save_statistics measures images, of which {real.name} has statistics only: give a folder.")
     real = replace(real, statistics=None)
-    measure.check(chosen, networks, real, real)
+    comparable.check(chosen, networks, real, real)
     found, kept = measure.reference(chosen, networks, real, path.parent, asked.batch)
     if multihost.is_main():
         statistics.write(path, found, networks[chosen[0].network].name)

@@ -62,12 +62,14 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
             return info_of_config(load(args.config, overrides), place)
         return info_of_workdir(args.workdir, overrides, place)
 
-    if args.command == "evaluate" and form(args, overrides) != "workdir":
-        from jaxgen.commands.compare import compare, save
+    if args.command == "evaluate":
+        which, wanted = form(args, overrides), asked(args)
+        if which != "workdir":
+            from jaxgen.commands.compare import compare, save
 
-        if args.save_statistics is not None:
-            return save(asked(args), args.save_statistics)
-        return compare(args.fake, asked(args), location("evaluation") if args.out is None else args.out)
+            if which == "save_statistics":
+                return save(wanted, args.save_statistics)
+            return compare(args.fake, wanted, location("evaluation") if args.out is None else args.out)
 
     from jaxgen.commands.model import guided, open_model
 
@@ -99,7 +101,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> str:
         return interpolate(model, args.num, args.frames, args.seed, args.label, args.out)
     from jaxgen.commands.evaluate import evaluate
 
-    return evaluate(model, asked(args), args.num or 1000, args.seed or 0)
+    return evaluate(model, wanted, args.num or 1000, args.seed or 0)
 
 
 def form(args: argparse.Namespace, overrides: Sequence[str]) -> str:
@@ -124,11 +126,13 @@ def form(args: argparse.Namespace, overrides: Sequence[str]) -> str:
 
 
 def asked(args: argparse.Namespace) -> "Asked":
-    """What `jaxgen evaluate` is to measure."""
-    from jaxgen.commands.asked import Asked
+    """What `jaxgen evaluate` is to measure. Raises ValueError for names that no metric or network has."""
+    from jaxgen.commands.asked import Asked, check, names
     from jaxgen.commands.metrics import files
     from jaxgen.evaluate.stream.captions import read_captions
 
+    named, weights = names(args.metrics), files(args.weights)
     captions = None if args.captions is None else read_captions(args.captions)
-    weights = files(args.weights)
-    return Asked(args.metrics, args.real, weights, args.batch, args.image_size, args.skip_bad, captions)
+    found = Asked(named, args.real, weights, args.batch, args.image_size, args.skip_bad, captions)
+    check(found)
+    return found

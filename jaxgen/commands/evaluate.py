@@ -1,14 +1,15 @@
 """jaxgen evaluate --workdir: figures of a trained model on one page."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxgen.commands import latent, likelihood, measure
+from jaxgen.commands import comparable, latent, likelihood, measure
 from jaxgen.commands.accuracy import accuracy
-from jaxgen.commands.asked import Asked, names, opened
+from jaxgen.commands.asked import Asked, opened
 from jaxgen.commands.latent import ends_of, interpolated, reconstruction_of, reconstructions
 from jaxgen.commands.metrics import Chosen
 from jaxgen.commands.model import Model, folder, labels_for, open_data
@@ -32,7 +33,7 @@ def evaluate(model: Model, asked: Asked, num: int, seed: int) -> str:
     what was measured of them, with which the same command goes on where one was killed."""
     if model.recipe.classifier is not None:
         return of_model(model, *accuracy(model, seed), "A classifier of noisy images.")
-    own, chosen, paired = names(asked.metrics)
+    own, chosen, paired, text = asked.metrics
     if paired:
         raise ValueError(f"{paired[0]} compares images one to one, which samples are not: give --real and --fake.")
     if "bpd" in own:
@@ -50,7 +51,7 @@ def evaluate(model: Model, asked: Asked, num: int, seed: int) -> str:
         used = [samples]
         found, pictures, files = quality(model, chosen, asked, samples, seed, labels)
     elif asked.real is not None:
-        raise ValueError(f"--real is what samples are compared with, which --metrics={asked.metrics} does not do.")
+        raise ValueError(f"--real is what samples are compared with, which --metrics={text} does not do.")
     if "bpd" in own:
         bits, rows = likelihood.measured(model, seed=seed)
         found, used = found + bits, used + rows
@@ -78,7 +79,7 @@ def quality(
     real = trained_on(model) if asked.real is None else opened(asked.real, asked)
     shape = (len(samples), *model.run.spec.shape)
     fake = drawn(model, np.broadcast_to(np.uint8(0), shape), digest(samples.question), labels)
-    measure.check(chosen, networks, real, fake)
+    comparable.check(chosen, networks, real, fake)
     share(samples)
     draw(model, seed, labels, samples)
     fake = drawn(model, samples, digest(samples.question), labels)
@@ -93,7 +94,8 @@ def quality(
 def trained_on(model: Model) -> Side:
     """The training data of the model."""
     data = model.run.config.data
-    return of_source(open_data(model.run, data.split), f"{data.dataset}:{data.split}")
+    found = of_source(open_data(model.run, data.split), f"{data.dataset}:{data.split}")
+    return replace(found, role="train")
 
 
 def drawn(model: Model, samples: Any, key: str, labels: np.ndarray | None = None) -> Side:

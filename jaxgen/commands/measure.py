@@ -1,21 +1,19 @@
 """Two sets of images seen by networks, once each, and the figures of what was seen."""
 
 import sys
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxgen.commands.metrics import NETWORKS, PIXELS, Chosen, open_network
-from jaxgen.evaluate.distribution.blocks import shape
 from jaxgen.evaluate.distribution.frechet import Moments
 from jaxgen.evaluate.extractors import pixels
 from jaxgen.evaluate.figures import Metric, Seen, moments_of
-from jaxgen.evaluate.paired.comparisons import pairing
+from jaxgen.evaluate.neighbourhood import Neighbourhood
 from jaxgen.evaluate.pixels import protocol as raw
 from jaxgen.evaluate.result import Result
 from jaxgen.evaluate.stream import running, statistics
@@ -28,19 +26,18 @@ from jaxgen.io.progress import progress
 from jaxgen.io.question import digest
 from jaxgen.parallel import multihost
 
-WIDEST = 1 << 14  # dimensions whose covariance is taken: 2 GB
 UNNAMED = "inception"  # whose statistics are those beside images that do not say of which features they are
 
 States = dict[str, Any]  # "KIND.LAYER" -> state
 
 
 class Look(NamedTuple):
-    """What was seen of two sides: the figures; the rows [n, ...] of each side in one network, `space` for people, where
-    all were kept; and the files that are kept for the same command until it is done."""
+    """What was seen of two sides: the figures; the neighbours of both in one network, `space` for people, where the
+    rows of all were kept; and the files that are kept for the same command until it is done."""
 
     figures: list[Result]
     space: str
-    rows: tuple[Any, Any] | None
+    near: Neighbourhood | None
     files: list[Path]
 
 
@@ -48,87 +45,6 @@ def opened(metrics: Sequence[Chosen], weights: Mapping[str, Path]) -> dict[str, 
     """The networks of these metrics, with weights from these files. Raises ValueError where one cannot be opened."""
     names = dict.fromkeys(one.network for one in metrics if one.network != PIXELS)
     return {name: open_network(name, weights) for name in names}
-
-
-def check(metrics: Sequence[Chosen], networks: Mapping[str, Extractor], real: Side, fake: Side) -> None:
-    """Raises ValueError where these sides cannot be compared by these metrics: known before anything is computed."""
-    for one in metrics:
-        for side, fields in ((real, one.metric.real), (fake, one.metric.fake)):
-            alone = only_statistics(side)
-            if alone and (one.network == PIXELS or {*fields} - {"moments"}):
-                raise ValueError(f"{one.name} needs images, of which {side.name} has statistics only: give a folder.")
-            if fields and not alone and len(side) < one.metric.fewest:
-                raise ValueError(
-                    f"{one.name} needs at least {one.metric.fewest} images of each side, got {len(side)} of "
-                    f"{side.name}."
-                )
-            clips = NETWORKS[one.network].clips if one.network in NETWORKS else None
-            if fields and not alone and (len(shape(side.rows)) == 5) != (clips is not None):
-                kind = "images [n, H, W, C]" if clips is None else "videos [n, T, H, W, C]"
-                raise ValueError(f"{one.name} is of {kind}, got {shape(side.rows)} of {side.name}.")
-            if fields and not alone and clips is not None:
-                Clips(side.rows, clips)[0:1]  # which are long enough
-        if one.network == PIXELS and one.metric.real:
-            sizes = [shape(side.rows)[1:] for side in (fake, real)]
-            if sizes[0] != sizes[1]:
-                raise ValueError(
-                    f"{one.name} compares pixel by pixel: {fake.name} must have the shape {sizes[1]} of {real.name}, "
-                    f"got {sizes[0]}."
-                )
-            if "moments" in one.metric.real and (d := int(np.prod(sizes[0]))) > WIDEST:
-                raise ValueError(
-                    f"{one.name} of {d:,} raw pixels would take {8 * d**2 / 1e9:,.0f} GB: take {one.name}@NETWORK."
-                )
-        if one.network == PIXELS:
-            continue
-        network = networks[one.network]
-        if "moments" in one.metric.real and stands(real, one, network):
-            check_statistics(one, network, real, fake)
-        if only_statistics(fake):
-            check_statistics(one, network, fake, real)
-
-
-def check_statistics(one: Chosen, network: Extractor, side: Side, other: Side) -> None:
-    """Raises ValueError where the statistics of `side` are of other features than `network` gives of the images of the
-    `other`, and warns where they do not say of which they are."""
-    assert side.statistics is not None
-    said = statistics.about(side.statistics)
-    if said.features not in (None, network.name):
-        raise ValueError(f"the statistics in {side.name} are of {said.features}, but these are {network.name}.")
-    if one.layer not in said.layers:
-        mean, spread = statistics.names(one.layer)
-        held = ", ".join(sorted(said.layers)) or "no layer"
-        raise ValueError(f"{one.name} needs {mean} and {spread} in {side.name}, which has statistics of {held}.")
-    if len(other):
-        clips = NETWORKS[one.network].clips
-        first = (other.rows if clips is None else Clips(other.rows, clips))[0:1]
-        image = network.prepare(np.broadcast_to(first, (*first.shape[:-1], 3)))
-        found = jax.eval_shape(network.fn, network.params, image)
-        if one.layer in found and (d := int(np.prod(found[one.layer].shape[1:]))) != said.layers[one.layer]:
-            raise ValueError(
-                f"the statistics in {side.name} are of {said.layers[one.layer]} {one.layer}, but those of "
-                f"{network.name} are {d}."
-            )
-    if said.features is None:
-        warnings.warn(
-            f"{side.name} does not say of which features its statistics are: they are taken for those of {one.name}, "
-            "which is wrong if network, weights or resizing rule were others.",
-            stacklevel=2,
-        )
-
-
-def check_pairs(names: Sequence[str], real: Side, fake: Side) -> None:
-    """Raises ValueError where image i of one side is not what image i of the other is to be compared with."""
-    for name in names:
-        for side in (real, fake):
-            if only_statistics(side):
-                raise ValueError(f"{name} needs images, of which {side.name} has statistics only: give a folder.")
-        pairing(real.files, fake.files)
-        if shape(real.rows) != shape(fake.rows) or len(real) < 2:
-            raise ValueError(
-                f"{name} compares at least 2 images one to one, got {shape(fake.rows)} of {fake.name} beside "
-                f"{shape(real.rows)} of {real.name}."
-            )
 
 
 def look(
@@ -144,7 +60,7 @@ def look(
     kept in `folders`, of the real and of the other images, for the same command to go on from where one was killed; of
     the real ones it stays there for other commands. `captions` are those that `fake` was drawn for."""
     figures: dict[Chosen, list[Result]] = {}
-    space, rows, files = "", None, []
+    space, shown, files = "", None, []
     fake = fake if only_statistics(fake) else replace(fake, statistics=None)
     levels = (real if len(real) else fake).levels
     for name in dict.fromkeys(one.network for one in metrics):
@@ -158,24 +74,57 @@ def look(
                 path = kept(folder, side, networks[name])
                 files += [path, partly(path)] if fields == "fake" else []
                 seen.append(seen_by(networks[name], asked[0], side, needs, path, batch))
-        network = networks.get(name)
-        protocol = raw(levels) if network is None else network.name
-        for one in asked:
-            pair = [of_layer(states, one.layer, side) for states, side in zip(seen, (real, fake), strict=True)]
-            against = told(one, network, real) if one.metric.real else None
-            said = [protocol]
-            if only_statistics(fake):
-                said.append(told(one, network, fake))
-            if against is not None and captions is None:
-                said.append(f"against {against}")
-            if captions is not None:
-                mode = NETWORKS[name].options.get("rule", name) if name in NETWORKS else name
-                said.append(text_to_image(captions, real, fake, against, mode).name)
-            figures[one] = [one.named(result, "; ".join(said), network) for result in one.metric.figures(*pair)]
-            if rows is None and one.metric.layer == "features" and not any(part.rows is None for part in pair):
-                space = "raw pixels" if network is None else f"{network.label or name} {one.layer}"
-                rows = (pair[0].rows, pair[1].rows)
-    return Look([result for one in metrics for result in figures[one]], space, rows, files)
+        network, layers = networks.get(name), in_layers(asked, seen, real, fake)
+        with bar(f"figures of {name}", len(asked)) as done:
+            for i, one in enumerate(asked):
+                done(i)
+                left, right, near = layers[one.layer]
+                said = protocol(one, network, real, fake, raw(levels), captions)
+                figures[one] = [one.named(result, said, network) for result in one.metric.figures(left, right, near)]
+                if shown is None and one.metric.layer == "features" and not (near.real is None or near.fake is None):
+                    space = "raw pixels" if network is None else f"{network.label or name} {one.layer}"
+                    shown = near
+            done(len(asked))
+    return Look([result for one in metrics for result in figures[one]], space, shown, files)
+
+
+def in_layers(
+    metrics: Sequence[Chosen], seen: Sequence[States], real: Side, fake: Side
+) -> dict[str, tuple[Seen, Seen, Neighbourhood]]:
+    """What was `seen` of both sides in each layer of these metrics, and the neighbours, which those of it share."""
+    found = {}
+    for layer in dict.fromkeys(one.layer for one in metrics):
+        left, right = (of_layer(states, layer, side) for states, side in zip(seen, (real, fake), strict=True))
+        found[layer] = left, right, Neighbourhood(left.rows, right.rows)
+    return found
+
+
+def protocol(
+    one: Chosen, network: Extractor | None, real: Side, fake: Side, pixels: str, captions: Captions | None
+) -> str:
+    """What the figures of a metric in `network`, or in raw `pixels`, share with others."""
+    against = told(one, network, real) if one.metric.real else None
+    said = [pixels if network is None else network.name]
+    if only_statistics(fake):
+        said.append(told(one, network, fake))
+    if captions is not None:
+        known = NETWORKS.get(one.network)
+        mode = one.network if known is None else known.options.get("rule", one.network)
+        said.append(text_to_image(captions, real, fake, against, mode).name)
+    elif against is not None:
+        said.append(f"against {against}")
+    return "; ".join(said)
+
+
+@contextmanager
+def bar(what: str, count: int) -> Iterator[Callable[[int], None]]:
+    """Hears how many of so many parts are done, and shows it on a terminal, under the title `what`."""
+    if not (sys.stderr.isatty() and multihost.is_main()):
+        yield lambda done: None
+        return
+    print(f"{what}:", file=sys.stderr)
+    with progress(count, unit="part") as show:
+        yield show.update
 
 
 def fields_of(metric: Metric, which: str, side: Side) -> tuple[str, ...]:
@@ -281,7 +230,8 @@ def of_layer(states: States, layer: str, side: Side) -> Seen:
     n = len(side)
     if side.statistics is not None and not n:
         n = statistics.about(side.statistics).n or 0
-    return Seen(n, *(states.get(f"{kind}.{layer}") for kind in ("moments", "rows", "classes")))
+    states = {kind: states.get(f"{kind}.{layer}") for kind in ("moments", "rows", "classes")}
+    return Seen(n, **states, role=side.role)
 
 
 def only_statistics(side: Side) -> bool:

@@ -2,8 +2,9 @@
 comparisons of images in pairs."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,10 @@ ALIASES = {
     **{f"fvd_{name}": f"fd@i3d_{name}" for name in PROTOCOLS},
 }
 
-OF_PIXELS = "precision", "recall", "density", "coverage", "nearest_train_median", "nearest_train_p05", "copies"
+OF_PIXELS = (
+    *("precision", "recall", "density", "coverage", "copies"),
+    *(f"nearest_{role}_{which}" for role in ("real", "train") for which in ("median", "p05")),
+)
 PUBLISHED = {  # names of figures that say their network
     ("FD", "pixels"): "FDpix",
     **{(name, "pixels"): name for name in OF_PIXELS},
@@ -112,12 +116,12 @@ PUBLISHED = {  # names of figures that say their network
     **{(name, "inception"): name for name in ("KID", "KID_full", "IS", "IS_10", "mode_score", "AM_score")},
 }
 
-
-PAIRED = (
-    *comparisons.PIXELS,
-    *(f"lpips_{net}" for net in comparisons.TRUNKS),
-    *(f"stlpips_{net}" for net in comparisons.SHIFT_TOLERANT),
-)
+PAIRED: dict[str, tuple[str, ...]] = {  # and NETWORK of each --weights that they take
+    **{name: () for name in comparisons.PIXELS},
+    **{f"lpips_{net}": (net, f"lpips_{net}") for net in comparisons.TRUNKS},
+    **{f"stlpips_{net}": (f"stlpips_{net}",) for net in comparisons.SHIFT_TOLERANT},
+}
+OF_MODEL = ("bpd", "reconstruction")
 
 
 class Chosen(NamedTuple):
@@ -158,7 +162,7 @@ def parse(text: str) -> Chosen:
     """The metric of one name. Raises ValueError for any other."""
     found = re.fullmatch(r"(\w+)@(\w+)(?:\.(\w+))?", ALIASES.get(text, text))
     if found is None:
-        raise unknown("metric", text, [*ALIASES, *PAIRED, *(f"{name}@NETWORK" for name in METRICS)])
+        raise unknown("metric", text, [*ALIASES, *PAIRED, *OF_MODEL, *(f"{name}@NETWORK" for name in METRICS)])
     name, network, layer = found.groups()
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
@@ -191,7 +195,7 @@ def open_comparison(name: str, weights: Mapping[str, Path]) -> Comparison:
         return comparisons.PIXELS[name]
     if kind == "stlpips":
         return comparisons.open_stlpips(network, weights.get(name))
-    if not {name, network} <= {*weights}:
+    if not {*PAIRED[name]} <= {*weights}:
         raise ValueError(
             f"{name} needs two files: pass --weights {network}=PATH of torchvision's network and --weights {name}=PATH "
             "of the linear layers of LPIPS 0.1."
@@ -201,17 +205,28 @@ def open_comparison(name: str, weights: Mapping[str, Path]) -> Comparison:
 
 def files(given: Sequence[str]) -> dict[str, Path]:
     """Of NETWORK=PATH each: the file of each network."""
-    networks = {network.weights for network in NETWORKS.values()}
-    known = sorted({*networks, *comparisons.TRUNKS, *PAIRED} - {*comparisons.PIXELS})
+    known = sorted({*(network.weights for network in NETWORKS.values()), *chain(*PAIRED.values())})
     found = {}
     for text in given:
         name, equals, path = text.partition("=")
-        if not equals or not path:
+        if not (name and equals and path):
             raise ValueError(f"--weights must be NETWORK=PATH, got {text!r}.")
         if name not in known:
             raise unknown("network", name, known)
         found[name] = Path(path)
     return found
+
+
+def check_used(given: Collection[str], chosen: Sequence[Chosen], paired: Sequence[str]) -> None:
+    """Raises ValueError where none of these metrics takes a file that --weights was `given`."""
+    taken = {NETWORKS[one.network].weights for one in chosen if one.network != PIXELS}
+    for name in sorted({*given} - taken - {*chain(*(PAIRED[pair] for pair in paired))}):
+        of = [network for network, known in NETWORKS.items() if known.weights == name]
+        short = [alias for alias, full in ALIASES.items() if parse(full).network in of]
+        users = [*short, *(pair for pair, files in PAIRED.items() if name in files)] or [f"METRIC@{one}" for one in of]
+        raise ValueError(
+            f"--weights {name}=PATH is of no metric in --metrics: leave it out, or ask for {' or '.join(users)}."
+        )
 
 
 def listing() -> str:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxgen.commands.measure import Look
+from jaxgen.commands.measure import Look, bar
 from jaxgen.evaluate.page import markup
 from jaxgen.evaluate.page.report import report
-from jaxgen.evaluate.pictures.comparison import comparison
+from jaxgen.evaluate.pictures.comparison import PARTS, comparison
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.pictures.samples import sample_pictures
 from jaxgen.evaluate.result import Result
@@ -18,9 +18,10 @@ from jaxgen.parallel import multihost
 
 def compared(fake: Side, real: Side, look: Look) -> list[Picture]:
     """What is shown of both sides."""
-    if look.rows is None:
+    if look.near is None:
         return sample_pictures(fake, real)
-    return comparison(fake, real, look.rows[1], look.rows[0], look.space)
+    with bar("pictures", PARTS) as done:
+        return comparison(fake, real, look.near, look.space, done)
 
 
 def written(

@@ -15,10 +15,10 @@ from jaxgen.evaluate.distribution.fd_infinity import frechet_infinity
 from jaxgen.evaluate.distribution.frechet import Moments, frechet, merge, moments
 from jaxgen.evaluate.distribution.frechet_error import floor, influence, standard_error
 from jaxgen.evaluate.distribution.inception_score import Sums, inception_score
-from jaxgen.evaluate.distribution.neighbours import proximity, self_proximity
-from jaxgen.evaluate.distribution.prdc import prdc as prdc_of
-from jaxgen.evaluate.distribution.prdc import realism as realism_of
+from jaxgen.evaluate.distribution.neighbours import summary
+from jaxgen.evaluate.distribution.prdc import shares
 from jaxgen.evaluate.distribution.vendi import vendi, vendi_error
+from jaxgen.evaluate.neighbourhood import Neighbourhood
 from jaxgen.evaluate.result import Result
 
 MANY = 10_000  # samples, with fewer of which a Fréchet distance is not comparable
@@ -34,15 +34,18 @@ class Seen(NamedTuple):
     moments: of the layer.
     rows:    the layer itself [n, d], an array or rows that are read in blocks.
     classes: sums of class probabilities, where the layer is logits.
+    role:    what names of figures call the images: "real", or "train" where the others are of a model that was trained
+             on them.
     """
 
     n: int
     moments: Moments | None = None
     rows: Any = None
     classes: Sums | None = None
+    role: str = "real"
 
 
-def fd(real: Seen, fake: Seen) -> list[Result]:
+def fd(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """The Fréchet distance (Heusel et al. 2017, eq. 6), with its error where the samples are at hand."""
     assert real.moments is not None and fake.moments is not None
     value, d = frechet(fake.moments, real.moments), len(fake.moments.s)
@@ -71,9 +74,9 @@ def moments_of(rows: Any, chosen: np.ndarray) -> Moments:
     return reduce(merge, (moments(part) for part in parts if len(part)))
 
 
-def prdc(real: Seen, fake: Seen, k: int = 5) -> list[Result]:
+def prdc(real: Seen, fake: Seen, near: Neighbourhood, k: int = 5) -> list[Result]:
     """Precision, recall, density and coverage (Kynkaanniemi et al. 2019; Naeem et al. 2020)."""
-    found = prdc_of(real.rows, fake.rows, k)
+    found = shares(near.membership(k), k)
     of = (
         (f"share of samples inside some real image's ball, k = {k}; {BALLS}", fake.n),
         (f"share of real images inside some sample's ball, k = {k}", real.n),
@@ -85,9 +88,9 @@ def prdc(real: Seen, fake: Seen, k: int = 5) -> list[Result]:
     return [Result(name, value, f"{said}; {GROUPED}", n, error) for (name, value), (said, n), error in named]
 
 
-def ipr(real: Seen, fake: Seen) -> list[Result]:
+def ipr(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """Improved precision and recall with the paper's k = 3 (Kynkaanniemi et al. 2019)."""
-    return [found._replace(name=f"improved_{found.name}") for found in prdc(real, fake, 3)[:2]]
+    return [found._replace(name=f"improved_{found.name}") for found in prdc(real, fake, near, 3)[:2]]
 
 
 def over_groups(statistic: Callable[[neighbour_errors.Table], np.ndarray], real: Seen, fake: Seen) -> list[Any]:
@@ -96,31 +99,31 @@ def over_groups(statistic: Callable[[neighbour_errors.Table], np.ndarray], real:
     return [None] * 4 if errors is None else [float(error) for error in errors]
 
 
-def nearest(real: Seen, fake: Seen) -> list[Result]:
+def nearest(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """How near samples are to real images, beside these among themselves: the check for copies."""
-    near, own = proximity(fake.rows, real.rows), self_proximity(real.rows)
+    closest, own = summary(*near.across), summary(*near.among_real)
     errors = over_groups(neighbour_errors.proximity, real, fake)
     return [
         Result(
-            "nearest_train_median",
-            near.median,
+            f"nearest_{real.role}_median",
+            closest.median,
             "median distance from a sample to its nearest real image; much less than the "
             f"{own.median:.3f} among the real images themselves (leave one out) is memorising; {GROUPED}",
             fake.n,
             errors[0],
         ),
         Result(
-            "nearest_train_p05",
-            near.p05,
+            f"nearest_{real.role}_p05",
+            closest.p05,
             f"5th percentile of that distance; {own.p05:.3f} among the real images themselves; {GROUPED}",
             fake.n,
             errors[1],
         ),
-        Result("copies", near.copies, "samples equal to a real image, a count of these samples", fake.n),
+        Result("copies", closest.copies, "samples equal to a real image, a count of these samples", fake.n),
     ]
 
 
-def fd_infinity(real: Seen, fake: Seen) -> list[Result]:
+def fd_infinity(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """The Fréchet distance of infinitely many samples (Chong and Forsyth 2020)."""
     assert real.moments is not None
     found = frechet_infinity(fake.rows, real.moments)
@@ -131,7 +134,7 @@ def fd_infinity(real: Seen, fake: Seen) -> list[Result]:
     return [Result("FD_infinity", found.value, definition, fake.n, found.error)]
 
 
-def kid(real: Seen, fake: Seen) -> list[Result]:
+def kid(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """The kernel distance (Binkowski et al. 2018), of subsets as published and of all pairs."""
     size = min(1000, real.n, fake.n)
     subsets, whole = kernel.kid(fake.rows, real.rows, size=size), kernel.kid_full(fake.rows, real.rows)
@@ -149,16 +152,16 @@ def kid(real: Seen, fake: Seen) -> list[Result]:
     ]
 
 
-def mmd(real: Seen, fake: Seen) -> list[Result]:
+def mmd(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """The kernel distance of CMMD (Jayasumana et al. 2024)."""
     found = kernel.cmmd(real.rows, fake.rows)
     definition = "1000 MMD^2 of unit rows with a Gaussian kernel of width 10, biased; ± by a jackknife over both sets"
     return [Result("MMD", found.value, definition, fake.n, found.error)]
 
 
-def realism(real: Seen, fake: Seen) -> list[Result]:
+def realism(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """Realism of the samples (Kynkaanniemi et al. 2019, eq. 3)."""
-    found = realism_of(real.rows, fake.rows)
+    found = near.realism
     inside = "largest ratio of a real image's ball, k = 3, the smaller half of them, to the distance from it"
     middle, share, *_ = over_groups(neighbour_errors.realism, real, fake)
     return [
@@ -179,7 +182,7 @@ def realism(real: Seen, fake: Seen) -> list[Result]:
     ]
 
 
-def diversity(real: Seen, fake: Seen) -> list[Result]:
+def diversity(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """Vendi scores of the samples by themselves (Friedman and Dieng 2023)."""
     of = "effective number of different samples, by the cosines of their features"
     kinds = (
@@ -191,7 +194,7 @@ def diversity(real: Seen, fake: Seen) -> list[Result]:
     ]
 
 
-def scores(real: Seen, fake: Seen) -> list[Result]:
+def scores(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """The Inception Score of all images at once (Salimans et al. 2016), and of ten parts as torch-fidelity has it."""
     whole = inception_score(fake.rows)
     of = f"exp of the mutual information of image and class, {np.shape(fake.rows)[1]} classes"
@@ -203,7 +206,7 @@ def scores(real: Seen, fake: Seen) -> list[Result]:
     return found
 
 
-def mode_score(real: Seen, fake: Seen) -> list[Result]:
+def mode_score(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """The mode score of Xu et al. (2018)."""
     assert real.classes is not None and fake.classes is not None
     definition = (
@@ -214,7 +217,7 @@ def mode_score(real: Seen, fake: Seen) -> list[Result]:
     return [Result("mode_score", value, definition, fake.n, finite(error))]
 
 
-def am_score(real: Seen, fake: Seen) -> list[Result]:
+def am_score(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """The AM score of Zhou et al. (2018)."""
     assert real.classes is not None and fake.classes is not None
     definition = "divergence of the real classes from those of samples, plus their mean entropy, nats; lower is better"
@@ -228,11 +231,11 @@ def finite(error: float) -> float | None:
 
 
 class Metric(NamedTuple):
-    """figures(real, fake) -> Results that do not say their protocol. They are taken in `layer` and need of both sets
-    `fewest` images, and these fields of Seen; `errors` are those of the generated set that their errors need besides,
-    where there are images."""
+    """figures(real, fake, neighbours of both) -> Results that do not say their protocol. They are taken in `layer` and
+    need of both sets `fewest` images, and these fields of Seen; `errors` are those of the generated set that their
+    errors need besides, where there are images."""
 
-    figures: Callable[[Seen, Seen], list[Result]]
+    figures: Callable[[Seen, Seen, Neighbourhood], list[Result]]
     real: tuple[str, ...]
     fake: tuple[str, ...]
     fewest: int = 1

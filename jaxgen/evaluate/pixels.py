@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 
 from jaxgen.evaluate.distribution.blocks import View, shape
 from jaxgen.evaluate.figures import Seen, fd, moments_of, nearest, prdc
+from jaxgen.evaluate.neighbourhood import Neighbourhood
 from jaxgen.evaluate.result import Result
 
 
@@ -36,9 +37,10 @@ def compare(generated: Any, train: Any, levels: int) -> list[Result]:
             f"generated images must have the training shape {shape(train)[1:]}, got {shape(generated)[1:]}."
         )
     real, fake = (
-        Seen(len(rows), moments_of(rows, np.arange(len(rows))), rows)
+        Seen(len(rows), moments_of(rows, np.arange(len(rows))), rows, role="train")
         for rows in (View(side, lambda x: to_levels(x, levels).reshape(len(x), -1)) for side in (train, generated))
     )
-    distance, *others = [*fd(real, fake), *prdc(real, fake), *nearest(real, fake)]
+    near = Neighbourhood(real.rows, fake.rows)
+    distance, *others = [*fd(real, fake, near), *prdc(real, fake, near), *nearest(real, fake, near)]
     against = f"{protocol(levels)}; against {len(train):,} training images"
     return [found._replace(protocol=against) for found in (distance._replace(name="FDpix"), *others)]

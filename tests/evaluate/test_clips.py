@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.commands.measure import check, look
+from jaxgen.commands.comparable import check
+from jaxgen.commands.measure import look
 from jaxgen.commands.metrics import NETWORKS, parse
 from jaxgen.evaluate.distribution.frechet import frechet, moments
 from jaxgen.evaluate.stream.clips import PROTOCOLS, Clips, Protocol

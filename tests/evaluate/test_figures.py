@@ -11,12 +11,18 @@ from jaxgen.evaluate.distribution.neighbours import proximity
 from jaxgen.evaluate.distribution.prdc import prdc, realism
 from jaxgen.evaluate.distribution.vendi import vendi
 from jaxgen.evaluate.figures import METRICS, Seen
+from jaxgen.evaluate.neighbourhood import Neighbourhood
 
 REAL, FAKE = (np.random.default_rng(i).normal(size=(n, 4)) + 0.2 * i for i, n in ((0, 70), (1, 60)))
 
 
 def seen(rows):
     return Seen(len(rows), moments(rows), rows, sums(rows))
+
+
+def figures(name, real, fake):
+    """What a metric finds of rows [n, d]."""
+    return METRICS[name].figures(seen(real), seen(fake), Neighbourhood(real, fake))
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:the Fréchet distance of")
@@ -27,7 +33,7 @@ def found():
     """Every figure of the metrics that 60 images are enough for."""
     of = {name: metric for name, metric in METRICS.items() if metric.fewest <= 60}
     assert set(METRICS) - set(of) == {"fd_infinity"}
-    return {result.name: result for metric in of.values() for result in metric.figures(seen(REAL), seen(FAKE))}
+    return {result.name: result for name in of for result in figures(name, REAL, FAKE)}
 
 
 def test_figures_are_those_of_the_functions(found):
@@ -41,7 +47,7 @@ def test_figures_are_those_of_the_functions(found):
         "improved_precision": prdc(REAL, FAKE, 3).precision,
         "improved_recall": prdc(REAL, FAKE, 3).recall,
         "realism_median": np.median(realism(REAL, FAKE)),
-        "nearest_train_median": proximity(FAKE, REAL).median,
+        "nearest_real_median": proximity(FAKE, REAL).median,
         "copies": 0,
         "Vendi": vendi(FAKE),
         "Vendi_inf": vendi(FAKE, np.inf),
@@ -63,19 +69,20 @@ def test_a_frechet_distance_of_moments_alone_has_no_error(found):
     """Of a file of statistics there are no samples to tell it from, which is no reason to refuse the distance."""
     psi = influence(FAKE, moments(FAKE), moments(REAL))
     assert found["FD"].error == pytest.approx(standard_error(psi)) and "±" in found["FD"].definition
-    (alone,) = METRICS["fd"].figures(Seen(0, moments(REAL)), Seen(0, moments(FAKE)))
+    sides = Seen(0, moments(REAL)), Seen(0, moments(FAKE))
+    (alone,) = METRICS["fd"].figures(*sides, Neighbourhood(None, None))
     assert alone.value == found["FD"].value and alone.error is None and "±" not in alone.definition
 
 
 def test_few_samples_are_warned_of_with_their_bias():
     """FID of a thousand samples is printed beside the one of fifty thousand in a paper."""
     with pytest.warns(UserWarning, match=f"60 samples.* about the {floor(moments(REAL), 60):.3g} that"):
-        METRICS["fd"].figures(seen(REAL), seen(FAKE))
+        figures("fd", REAL, FAKE)
 
 
 def test_a_distance_of_infinitely_many_is_taken_of_five_thousand_and_more():
     """Breaks if the extrapolation is of other numbers than those that its definition says."""
     fake = np.random.default_rng(2).normal(size=(5100, 4))
-    (result,) = METRICS["fd_infinity"].figures(seen(REAL), seen(fake))
+    (result,) = figures("fd_infinity", REAL, fake)
     assert "from 5,000 on" in result.definition and result.error is not None and result.n == 5100
     assert result.value < frechet(moments(fake), moments(REAL)) + 0.05

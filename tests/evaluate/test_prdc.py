@@ -6,7 +6,8 @@ import pytest
 from jaxgen.evaluate.distribution import blocks
 from jaxgen.evaluate.distribution.neighbours import leave_one_out, nearest, nearest_others, proximity, self_proximity
 from jaxgen.evaluate.distribution.prdc import PRDC, prdc, realism
-from jaxgen.evaluate.distribution.scan import squared_distances
+from jaxgen.evaluate.distribution.scan import bounds, centre_of, read, rounded, spread, squared_distances
+from jaxgen.parallel.mesh import make_mesh
 
 
 def expected(data, case, k):
@@ -63,6 +64,50 @@ def test_candidates_that_are_too_few_are_found_out(monkeypatch):
     np.testing.assert_array_equal(index[:3], [[1, 2], [0, 2], [0, 1]])
 
 
+@pytest.fixture(scope="module")
+def wide():
+    """Two sets of 300 dimensions, each with thirty points closer together than bfloat16 resolves, some copied with a
+    change of the last bit; and their squared distances: within the first, within the second, across."""
+    rng = np.random.default_rng(0)
+    sets = [rng.normal(size=(90, 300)).astype("f4") for _ in range(2)]
+    for x in sets:
+        x[30:60] = x[30] + 1e-4 * x[:30]
+    sets[1][:5] = np.nextafter(sets[0][:5], np.float32(9))
+    x, y = (z.astype(np.float64) for z in sets)
+    tables = [np.square(a[:, None] - b).sum(-1) for a, b in ((x, x), (y, y), (x, y))]
+    for own in tables[:2]:
+        np.fill_diagonal(own, np.inf)
+    return *sets, *tables
+
+
+def test_bounds_hold_of_rounded_rows(wide):
+    """A bound on the wrong side, as of a rounding that XLA does away with, passes over neighbours without a word."""
+    x, y, _, _, exact = wide
+    mesh, centre = make_mesh(), centre_of(x, y)
+    (_, _, a), (_, _, b) = (next(read(rows, centre, mesh)) for rows in (x, y))
+    near = rounded(a), rounded(b)
+    assert near[0].x.dtype == "bfloat16" and (np.asarray(near[0].off)[:90] > 0).all()
+    for blocks_of in (near, (a, b)):
+        low, high = (np.asarray(bound)[:90, :90] for bound in spread(bounds, mesh)(*blocks_of))
+        assert (low <= exact).all() and (exact <= high).all()
+    low, high = (np.asarray(bound)[60:90, 60:90] for bound in spread(bounds, mesh)(*near))
+    assert ((high - low) < 0.03 * exact[60:, 60:]).all()
+
+
+def test_neighbours_of_wide_rows_are_exact(wide):
+    """Breaks if what the rounded rows leave open is not looked at again with all their digits."""
+    x, y, of_x, of_y, across = wide
+    squared, index = nearest(x, y, 4)
+    np.testing.assert_allclose(squared, np.sort(across, 1)[:, :4], rtol=1e-12)
+    np.testing.assert_array_equal(index, np.argsort(across, 1)[:, :4])
+    squared, index = nearest_others(x, 4)
+    np.testing.assert_allclose(squared, np.sort(of_x, 1)[:, :4], rtol=1e-12)
+    np.testing.assert_array_equal(index, np.argsort(of_x, 1)[:, :4])
+    held, reached = across <= np.sort(of_x, 1)[:, [4]], across <= np.sort(of_y, 1)[:, 4]
+    expected = held.any(0).mean(), reached.any(1).mean(), held.sum(0).mean() / 5, held.any(1).mean()
+    assert prdc(x, y, 5) == pytest.approx(expected, abs=1e-12)
+
+
 def test_halves_of_the_symmetric_table_make_the_whole(monkeypatch):
     """What a block sees from the other side must be of the other points, once each, and never of the point itself."""
     points = np.random.default_rng(0).normal(size=(131, 5)).astype("f4")
@@ -108,6 +153,7 @@ def test_copies_are_counted_and_named():
         (np.zeros((5, 2)), np.zeros((9, 2)), "k = 5 neighbourhood needs more than 5 samples, got 5"),
         (np.zeros((9, 2)), np.zeros((9, 3)), "got 2 and 3"),
         (np.zeros((9, 2)), np.full((9, 2), np.inf), "finite"),
+        (np.zeros((9, 2)), np.full((9, 2), -1e20), r"at most 1e\+15 in size, got 1e\+20"),  # whose squares overflow
         (np.zeros(9), np.zeros((9, 1)), r"got shape \(9,\)"),
     ],
 )

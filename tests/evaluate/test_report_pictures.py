@@ -7,6 +7,7 @@ import pytest
 
 from jaxgen.evaluate.distribution.frechet import frechet, moments
 from jaxgen.evaluate.distribution.prdc import prdc
+from jaxgen.evaluate.neighbourhood import Neighbourhood
 from jaxgen.evaluate.page.report import report
 from jaxgen.evaluate.pictures.classes import classwise, distance, renumbered
 from jaxgen.evaluate.pictures.comparison import comparison
@@ -32,7 +33,7 @@ def shown():
     """The pictures of these sets by title."""
     fake = Side("made", FAKE, LABELS["fake"])
     real = Side("kept", REAL, LABELS["real"], ("ant", "bee", "cow"), [f"{i}.png" for i in range(40)])
-    return {picture.title: picture for picture in comparison(fake, real, X, Y, "raw pixels")}
+    return {picture.title: picture for picture in comparison(fake, real, Neighbourhood(Y, X), "raw pixels")}
 
 
 def test_copies_come_first_with_what_they_are_copies_of(shown):

@@ -29,7 +29,7 @@ def test_norms_are_the_largest_singular_values(x64):
     norms, or the power iteration does not get closer from step to step."""
     variables = network(np.random.default_rng(0))
     params, keys = {"vae": variables, "spectral": unmeasured(variables)}, jax.random.split(jax.random.key(0), 3)
-    loss = spectral_norms("vae")
+    loss = jax.jit(spectral_norms("vae"))
     for _ in range(60):
         value, aux = loss(params, {}, keys)
         params |= {"spectral": {"params": {}, **aux.updates["spectral"]}}

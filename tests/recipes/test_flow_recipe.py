@@ -117,12 +117,62 @@ def test_samples_follow_temperature_and_class(jit):
     assert (z != recipe.encode(params, KEYS, X, (LABELS + 1) % 3)).any()
 
 
+def test_images_with_noise_are_modelled_and_denoised(jit):
+    """Breaks if noise of 0.3 in model space is another, if the bits of the integers are not those of their bins, a
+    level wide, or samples keep the noise: by a flow that moves nothing they are (1 - 0.3^2) z."""
+    noisy = "data.dequantize=False", "loss.noise=0.3", "data.conditional=True"
+    recipe, params = started(small(*noisy))
+    params = jax.tree.map(jnp.zeros_like, params)
+    v = recipe.enter(KEYS, X)
+    assert np.std(v - (X / 8 - 1)) == pytest.approx(0.3, rel=0.2)
+    logp = (-0.5 * np.square(v) - 0.5 * math.log(2 * math.pi) + math.log(1 / 8)).sum((1, 2, 3))
+    state = recipe.training.init(jax.random.key(0), {"x": X, "label": LABELS})
+    state = state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
+    _, metrics = jit(recipe.training.step)(state, {"x": X, "label": LABELS}, jax.random.key(1))
+    assert float(metrics["bits_per_dim_noised"]) == pytest.approx(-logp.mean() / 16 / math.log(2), rel=0.05)
+
+    u = (np.asarray(dequantize(fold(KEYS, NOISE), jnp.asarray(X)), np.float64) - 8.5) / 8
+    inside = (-0.5 * u**2 - 0.5 * math.log(2 * math.pi) + math.log(1 / 8)).sum((1, 2, 3))
+    likelihood = recipe.likelihoods["bits_per_dim"]
+    np.testing.assert_allclose(likelihood.nats(params, KEYS, X, LABELS), inside, rtol=1e-4)
+    assert "noise of standard deviation 0.3" in likelihood.definition
+
+    z = 0.5 * jax.random.normal(jax.random.key(2), (6, 16))
+    raw = build(small(*noisy, "sampling.denoise=False"), SPEC, None)
+    for one, factor in ((recipe, 0.91), (raw, 1.0)):
+        want = np.clip(np.round(8 + 8 * factor * np.asarray(z)), 0, 16).reshape(X.shape)
+        np.testing.assert_array_equal(one.decode(params, z, KEYS, LABELS), want)
+
+
+def test_a_guided_flow_is_a_flow(jit):
+    """Breaks if images do not come back from their latent variables under guidance, if it changes nothing, or if
+    classes that are always dropped are told in training."""
+    model = call("tarflow", patch=2, flows=2, depth=1, width=8, heads=2)
+    told = "data.conditional=True", "loss.drop_condition=1.0"
+    recipe, batch = build(small(*told, "sampling.guidance=3.0", model=model), SPEC, None), {"x": X, "label": LABELS}
+    state = recipe.training.init(jax.random.key(0), batch)
+    state = state._replace(params=moved(state.params))
+    z = jit(recipe.encode)(state.params, KEYS, X, LABELS)
+    np.testing.assert_array_equal(jit(recipe.decode)(state.params, z, None, LABELS), X)
+    plain = build(small(*told, model=model), SPEC, None)
+    assert (np.abs(z - jit(plain.encode)(state.params, KEYS, X, LABELS)).max(1) > 1e-3).all()
+    step = jit(recipe.training.step)
+    one, other = (step(state, {"x": X, "label": y}, jax.random.key(1))[1]["loss"] for y in (LABELS, LABELS[::-1]))
+    assert one == other
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         (lambda: small("data.dequantize=False"), "is a density, which integers have none of: set data.dequantize=True"),
         (lambda: small("model=vdvae"), "model=vdvae is no flow: take model=nice or realnvp"),
         (lambda: small("base=gumbel"), "base 'gumbel'"),
+        (lambda: small("loss.noise=0.1"), "loss.noise=0.1 takes the place of dequantization in training: set data.deq"),
+        (lambda: small("loss.drop_condition=0.1"), "needs a condition to drop: set data.conditional=True"),
+        (lambda: small("loss.drop_condition=0.1", "data.conditional=True"), "model=nice knows no class that stands"),
+        (lambda: small("sampling.guidance=2.0"), "model=nice knows no guidance: leave out sampling.guidance"),
+        (lambda: small("sampling.guidance=2.0", model=call("tarflow")), "needs something to lead away from"),
+        (lambda: small("sampling.attention_temperature=0.0"), "attention_temperature must be greater than 0, got 0"),
         (lambda: small("model.dropout=1.5"), r"dropout of model nice must be in \[0, 1\)"),
     ],
 )

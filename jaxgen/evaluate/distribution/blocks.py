@@ -34,6 +34,8 @@ def shape(rows: Any) -> tuple[int, ...]:
 
 def taken(rows: Any, chosen: np.ndarray) -> np.ndarray:
     """The rows with the indices `chosen`, in the order of the rows, as one array."""
+    if isinstance(rows, np.ndarray):
+        return np.asarray(rows[np.sort(chosen)])
     here = np.zeros(len(rows), bool)
     here[chosen] = True
     return np.concatenate([np.asarray(block)[here[start : start + len(block)]] for start, block in blocks(rows)])

@@ -32,15 +32,14 @@ def inception_score(logits: ArrayLike, splits: int = 1, shuffle: int | None = No
     splits = 10, shuffle = 2020. Computed in float64 from log-probabilities, so that no class is too rare.
     Raises ValueError on another shape, non-finite logits or fewer rows than splits.
     """
-    x = np.asarray(logits, np.float64)
+    x = np.asarray(logits)
     if x.ndim != 2 or 0 in x.shape or not np.isfinite(x).all():
         raise ValueError(f"logits must be a finite, non-empty [n, classes] array, got shape {x.shape}.")
     if not 1 <= splits <= len(x):
         raise ValueError(f"the splits of {len(x)} samples must be 1 to {len(x)}, got {splits}.")
-    if shuffle is not None:
-        x = x[np.random.RandomState(shuffle).permutation(len(x))]
+    order = np.arange(len(x)) if shuffle is None else np.random.RandomState(shuffle).permutation(len(x))
     edges = np.arange(splits + 1) * len(x) // splits
-    parts = [divergences(x[a:b]) for a, b in pairwise(edges)]
+    parts = [divergences(x[order[a:b]]) for a, b in pairwise(edges)]
     scores = [np.exp(part.mean()) for part in parts]
     # of the mean over x alone, as to first order p(y) has no part in it (the delta method)
     variance = sum((score * part.std()) ** 2 / len(part) for score, part in zip(scores, parts, strict=True))
@@ -55,8 +54,8 @@ def divergences(logits: np.ndarray) -> np.ndarray:
 
 def probabilities(logits: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """p(y|x) of logits [n, K], and sum_y p(y|x) log p(y|x), [n]; float64."""
-    x = np.asarray(logits, np.float64)
-    x = x - x.max(1, keepdims=True)
+    logits = np.asarray(logits)
+    x = np.subtract(logits, logits.max(1, keepdims=True), dtype=np.float64)
     p = np.exp(x)
     total = p.sum(1, keepdims=True)
     p /= total

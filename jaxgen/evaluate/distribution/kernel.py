@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from jaxgen.evaluate.distribution.blocks import View, taken
-from jaxgen.evaluate.distribution.scan import Block, centre_of, flat, placed, products, read, spread
-from jaxgen.parallel.mesh import make_mesh
+from jaxgen.evaluate.distribution.scan import Block, centre_of, centred, flat, placed, products, read, spread
+from jaxgen.parallel.mesh import batch_sharding, make_mesh, replicated
 
 
 class Rows(NamedTuple):
@@ -72,12 +73,41 @@ def kid(x: Any, y: Any, subsets: int = 100, size: int = 1000, seed: int = 2020) 
     """
     if not 2 <= size <= min(len(x), len(y)):
         raise ValueError(f"subsets of {size} need 2 and as many features in both sets, got {len(x)} and {len(y)}.")
-    state, centre = np.random.RandomState(seed), centre_of(x, y)
+    state, centre, mesh = np.random.RandomState(seed), centre_of(x, y), make_mesh()
+    of_subsets, at = subset_sums(mesh), placed(centre, mesh)
     found = []
-    for _ in range(subsets):
-        of_x, of_y = (taken(rows, state.choice(len(rows), size, replace=False)) for rows in (x, y))
-        found.append(discrepancy(*table(of_x, of_y, cubic, centre)).unbiased)
-    return KID(float(np.mean(found)), float(np.std(found)))
+    for start in range(0, subsets, mesh.size):  # one on each device
+        pairs = np.zeros((mesh.size, 2, size, len(centre)), at.dtype)
+        count = min(mesh.size, subsets - start)
+        for pair in pairs[:count]:
+            for rows, out in zip((x, y), pair, strict=True):
+                centred(flat(taken(rows, state.choice(len(rows), size, replace=False))), centre, out)
+        own, across = jax.device_get(of_subsets(placed(pairs, mesh, batch_sharding), at))
+        own, across = (part[:count].sum(-1, dtype=np.float64) for part in (own, across))
+        found.append(own.sum(1) / (size * (size - 1)) - 2 * across / size**2)
+    values = np.concatenate(found)
+    return KID(float(values.mean()), float(values.std()))
+
+
+@cache
+def subset_sums(mesh: Mesh) -> Callable[[Array, Array], tuple[Array, Array]]:
+    """(centred rows [S, 2, n, d] of S pairs of subsets, c) -> for each row the sum of k with the others of its subset
+    [S, 2, n], and for each of the second subset that with the first [S, n]. Each device has its own of the pairs."""
+
+    def down(k: Array) -> Array:
+        # not k.sum(0), which XLA:CPU fuses with the product that k is of, and takes twice as long
+        return jnp.matmul(jnp.ones(len(k), k.dtype), k, precision=jax.lax.Precision.HIGHEST)
+
+    def own(x: Array, centre: Array) -> Array:
+        return down(jnp.where(jnp.eye(len(x), dtype=bool), 0, values(cubic, x, x, centre)))
+
+    def sums(pairs: Array, centre: Array) -> tuple[Array, Array]:
+        x, y = pairs[0]
+        return jnp.stack([own(x, centre), own(y, centre)])[None], down(values(cubic, x, y, centre))[None]
+
+    of = batch_sharding(mesh).spec
+    local = jax.shard_map(sums, mesh=mesh, in_specs=(of, replicated(mesh).spec), out_specs=of)
+    return jax.jit(local, out_shardings=replicated(mesh))
 
 
 def kid_full(x: Any, y: Any) -> Estimate:
@@ -101,6 +131,16 @@ def unit(block: Any) -> np.ndarray:
     if not (length > 0).all():
         raise ValueError("embeddings must have a direction, got a row of zeros or NaN; look at the samples.")
     return rows / length
+
+
+def rows_of(x: Array, centre: Array) -> Rows:
+    return Rows(jnp.square(x).sum(1), jnp.matmul(x, centre, precision=jax.lax.Precision.HIGHEST))
+
+
+def values(kernel: Kernel, x: Array, y: Array, centre: Array) -> Array:
+    """k of all pairs of centred rows x [A, d] and y [B, d], [A, B]."""
+    column = jax.tree.map(lambda leaf: leaf[:, None], rows_of(x, centre))
+    return kernel(products(x, y), column, rows_of(y, centre), centre)
 
 
 class Discrepancy(NamedTuple):
@@ -145,7 +185,7 @@ def table(x: Any, y: Any, kernel: Kernel, centre: np.ndarray) -> tuple[Own, Own,
     if min(len(x), len(y)) < 2:
         raise ValueError(f"a discrepancy needs at least 2 features in each set, got {len(x)} and {len(y)}.")
     mesh = make_mesh()
-    block, at = spread(partial_sums(kernel), mesh), placed(centre.astype(jax.dtypes.canonicalize_dtype(float)), mesh)
+    block, at = spread(partial_sums(kernel), mesh), placed(centre, mesh)
 
     def own(rows: Any) -> Own:
         others, itself = np.zeros(len(rows)), np.zeros(len(rows))
@@ -174,13 +214,9 @@ def partial_sums(kernel: Kernel) -> Callable[..., tuple[Array, Array, Array]]:
     which the sums leave out."""
 
     def sums(a: Block, b: Block, centre: Array, one: Array) -> tuple[Array, Array, Array]:
-        of_a, of_b = (
-            Rows(jnp.square(block.x).sum(1), jnp.matmul(block.x, centre, precision=jax.lax.Precision.HIGHEST))
-            for block in (a, b)
-        )
-        column = jax.tree.map(lambda leaf: leaf[:, None], of_a)
         counted = a.there[:, None] & b.there & ~(one & (a.number[:, None] == b.number))
-        k = jnp.where(counted, kernel(products(a, b), column, of_b, centre), 0)
+        k = jnp.where(counted, values(kernel, a.x, b.x, centre), 0)
+        of_a = rows_of(a.x, centre)
         return k.sum(1), k.sum(0), kernel(of_a.square, of_a, of_a, centre)
 
     return sums

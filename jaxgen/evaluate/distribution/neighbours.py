@@ -1,10 +1,11 @@
 """Euclidean nearest neighbours, exact and in bounded memory, and how close generated samples are to training data.
 
 Samples and images are rows on disk or arrays, [n, ...] (see `jaxgen.evaluate.distribution.blocks`): two blocks are
-held at a time. The device proposes candidates by bounds of their distance, the host measures these, and where one might
-have been passed over there are more candidates.
+held at a time. The device proposes candidates by bounds of their distance, at first of rounded rows, the host measures
+these, and where one might have been passed over there are more candidates by closer bounds.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,10 +16,10 @@ from jax import Array
 
 from jaxgen.evaluate.distribution.blocks import taken
 from jaxgen.evaluate.distribution.repeats import distinct, expanded
-from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, measured, placed, read, spread
+from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, measured, placed, read, rounded, spread
 from jaxgen.parallel.mesh import batch_sharding, make_mesh
 
-SPARE = 4  # candidates beyond the k that are asked for
+SPARE = 12  # candidates beyond the k that are asked for
 HELD = 1 << 24  # candidates at a time, where there are many for each
 
 
@@ -58,8 +59,8 @@ def others(points: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(points)
     centre, mesh, count = centre_of(points), make_mesh(), min(k + SPARE, n)
     found: list[Candidates] = []
-    for i, (_, _, a) in enumerate(read(points, centre, mesh)):
-        for j, (_, _, b) in enumerate(read(points, centre, mesh, i), i):
+    for i, a in enumerate(rounded(block) for _, _, block in read(points, centre, mesh)):
+        for j, b in enumerate((rounded(block) for _, _, block in read(points, centre, mesh, i)), i):
             if j == len(found):
                 found.append(nobody(len(b.x), count, mesh))
             if j == i:
@@ -74,7 +75,8 @@ def lowest(queries: Any, points: Any, k: int, ranking: Ranking) -> tuple[np.ndar
     asked, once = distinct(queries, 1), distinct(points, k)
     centre, nobody_else = centre_of(asked.rows, once.rows), np.full(len(asked.rows), -1)
     ranking = ranking._replace(scale=ranking.scale[once.members[:, 0]])
-    proposals = proposals_of(asked.rows, once.rows, min(k + SPARE, len(once.rows)), ranking, nobody_else, centre)
+    count = min(k + SPARE, len(once.rows))
+    proposals = proposals_of(asked.rows, once.rows, count, ranking, nobody_else, centre, rounded)
     rank, index = expanded(*settled(asked.rows, once.rows, k, proposals, ranking, nobody_else, centre), once.members, k)
     return rank[asked.which], index[asked.which]
 
@@ -85,17 +87,24 @@ def leave_one_out(points: Any, k: int = 1) -> np.ndarray:
 
 
 def proposals_of(
-    queries: Any, points: Any, count: int, ranking: Ranking, own: np.ndarray, centre: np.ndarray
+    queries: Any,
+    points: Any,
+    count: int,
+    ranking: Ranking,
+    own: np.ndarray,
+    centre: np.ndarray,
+    near: Callable[[Block], Block] = lambda block: block,
 ) -> Candidates:
-    """`count` candidates for each query i among the points but own_i."""
+    """`count` candidates for each query i among the points but own_i, by rows that may be rounded."""
     mesh = make_mesh()
     found = []
     for rows, _, a in read(queries, centre, mesh):
+        a = near(a)
         one = nobody(len(a.x), count, mesh)
         mine = placed(padded(own[rows], len(a.x)), mesh)
         for others, _, b in read(points, centre, mesh):
             scale = padded(ranking.scale[others], len(b.x))
-            one = spread(proposed, mesh)(a, b, one, mine, *placed((scale, ranking.shift), mesh))
+            one = spread(proposed, mesh)(a, near(b), one, mine, *placed((scale, ranking.shift), mesh))
         found.append(one)
     return joined(found, len(queries))
 
@@ -189,7 +198,8 @@ class Proximity(NamedTuple):
     copies: int
 
 
-def _proximity(squared: np.ndarray, index: np.ndarray) -> Proximity:
+def summary(squared: np.ndarray, index: np.ndarray) -> Proximity:
+    """That of squared distances [m, k], ascending, to the nearest images, and whose."""
     distance = np.sqrt(squared[:, 0])
     median, p05 = np.median(distance), np.quantile(distance, 0.05)
     return Proximity(distance, index[:, 0], float(median), float(p05), int((distance == 0).sum()))
@@ -201,9 +211,9 @@ def proximity(samples: Any, train: Any) -> Proximity:
     Samples [m, ...] and train [n, ...] in the same units; round both to the data's levels, so that an exact
     copy is at distance 0. Read the median beside that of the training set itself, `self_proximity`.
     """
-    return _proximity(*nearest(samples, train))
+    return summary(*nearest(samples, train))
 
 
 def self_proximity(train: Any) -> Proximity:
     """The same for each training image among the others (leave one out): what fresh samples should look like."""
-    return _proximity(*nearest_others(train))
+    return summary(*nearest_others(train))

@@ -8,8 +8,10 @@ from jax import Array
 
 from jaxgen.evaluate.distribution.neighbours import Ranking, leave_one_out, lowest, padded
 from jaxgen.evaluate.distribution.repeats import distinct
-from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, placed, read, spread, squared_distances
+from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, placed, read, rounded, spread, squared_distances
 from jaxgen.parallel.mesh import make_mesh
+
+FEW = 1 / 500  # of the pairs of two blocks, which the host measures while the device multiplies them again unrounded
 
 
 class PRDC(NamedTuple):
@@ -45,7 +47,11 @@ def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
     equality, which matters for quantised features, where distances tie. Raises ValueError unless n, m > k.
     """
     centre_of(real, fake)  # which have one dimension and are finite
-    found = membership(fake, real, leave_one_out(fake, k), leave_one_out(real, k))
+    return shares(membership(fake, real, leave_one_out(fake, k), leave_one_out(real, k)), k)
+
+
+def shares(found: Membership, k: int) -> PRDC:
+    """`prdc` of samples, the queries, and real images, the centres, in balls up to the k-th neighbour."""
     return PRDC(
         precision=float(np.mean(found.around > 0)),
         recall=float(np.mean(found.held)),
@@ -71,9 +77,11 @@ def among(queries: Any, centres: Any, of_queries: np.ndarray, of_centres: np.nda
         for others, others_raw, b in read(centres, mean, mesh):
             radii = placed((around(of_queries[rows], len(a.x)), around(of_centres[others], len(b.x))), mesh)
             many = placed(np.pad(count[others], (0, len(b.x) - len(others_raw))), mesh)
-            part, open_, any_open = spread(certain, mesh)(a, b, *radii, many)
+            part, open_, left = spread(certain, mesh)(rounded(a), rounded(b), *radii, many)
+            if left > FEW * open_.size:
+                part, open_, left = spread(certain, mesh)(a, b, *radii, many)
             sure = jax.tree.map(np.array, part)
-            if any_open:
+            if left:
                 i, j = np.nonzero(np.asarray(open_))
                 squared = squared_distances(raw, others_raw, i, j)
                 within = squared <= of_centres[others][j]
@@ -94,13 +102,13 @@ def around(squared: np.ndarray, size: int) -> np.ndarray:
 
 
 def certain(a: Block, b: Block, of_a: Array, of_b: Array, count: Array) -> tuple[Membership, Array, Array]:
-    """`membership` by those pairs alone that are clear, which pairs [A, B] are not, and whether there are any."""
+    """`membership` by those pairs alone that are clear, which pairs [A, B] are not, and how many."""
     low, high = bounds(a, b)
     in_a, in_b = high <= of_a[0, :, None], high <= of_b[0]
     there = a.there[:, None] & b.there
     open_ = there & ((~in_a & (low <= of_a[1, :, None])) | (~in_b & (low <= of_b[1])))
     in_a, in_b = in_a & there & ~open_, in_b & there & ~open_
-    return Membership((in_b * count).sum(1), in_b.any(0), in_a.any(0)), open_, open_.any()
+    return Membership((in_b * count).sum(1), in_b.any(0), in_a.any(0)), open_, open_.sum()
 
 
 def realism(real: Any, fake: Any, k: int = 3, share: float = 0.5, eps: float = 1e-5) -> np.ndarray:
@@ -117,8 +125,13 @@ def realism_within(squared: np.ndarray, real: Any, fake: Any, share: float = 0.5
     """`realism` with known squared radii [n]."""
     if not 0 < share <= 1 or eps <= 0:
         raise ValueError(f"realism needs a share of the balls in (0, 1] and a positive eps, got {share} and {eps}.")
-    counted = np.where(squared <= np.quantile(squared, share), squared, 0)
-    if not counted.any():
-        raise ValueError("realism needs balls of positive radius, got real features that are all copies of others.")
-    rank, _ = lowest(fake, real, 1, Ranking(counted, eps))
+    radii = counted(squared, share)
+    if not radii.any():
+        raise ValueError("realism needs balls of positive radius, got real features that are mostly copies of others.")
+    rank, _ = lowest(fake, real, 1, Ranking(radii, eps))
     return np.sqrt(1 / rank[:, 0])
+
+
+def counted(squared: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """The squared radii [n] of the balls that count in `realism`, 0 of the others."""
+    return np.where(squared <= np.quantile(squared, share), squared, 0)

@@ -3,13 +3,17 @@
 A pair of equal rows has distance 0 and no other can tell it from its copies, so that all of them would be measured.
 """
 
+import math
+from collections import Counter
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.evaluate.distribution.blocks import blocks
+from jaxgen.evaluate.distribution.blocks import View, blocks, shape
 from jaxgen.evaluate.distribution.scan import check, flat
+
+GLANCE = 64  # values of a row that are looked at first
 
 
 class Distinct(NamedTuple):
@@ -63,21 +67,27 @@ class Span:
 
 def distinct(rows: Any, most: int) -> Distinct:
     """The different ones of rows [n, ...], with up to `most` members each; these are equal to the last bit, found by a
-    hash of 128 bits."""
+    hash of 128 bits, of whole rows where some of their values are those of another row."""
     check(rows)
-    hashes = [
-        blake2b(row.tobytes(), digest_size=16).digest()
-        for _, block in blocks(rows)
-        for row in flat(block) + 0.0  # 0 is -0
-    ]
+    step = -(-math.prod(shape(rows)[1:]) // GLANCE)
+    keys = hashes(View(rows, lambda block: flat(block)[:, ::step]))
+    times = Counter(keys)
+    alike = np.array([i for i, key in enumerate(keys) if times[key] > 1], int)
+    for i, key in zip(alike, hashes(Picked(rows, alike)), strict=True):
+        keys[i] = key
     place: dict[bytes, int] = {}
-    which = np.array([place.setdefault(key, len(place)) for key in hashes])
+    which = np.array([place.setdefault(key, len(place)) for key in keys])
     order = np.argsort(which, kind="stable")
     count = np.bincount(which)
     start = np.cumsum(count) - count
     depth = np.arange(min(most, count.max()))
     members = np.where(depth < count[:, None], order[np.minimum(start[:, None] + depth, len(which) - 1)], -1)
     return Distinct(rows if len(count) == len(which) else Picked(rows, members[:, 0]), which, members, count)
+
+
+def hashes(rows: Any) -> list[bytes]:
+    """Of each row 128 bits, the same where 0 is -0."""
+    return [blake2b(row.tobytes(), digest_size=16).digest() for _, block in blocks(rows) for row in flat(block) + 0.0]
 
 
 def expanded(

@@ -45,6 +45,7 @@ class Side:
     statistics: the file of statistics that stands for the images, or None.
     levels:     how many values a pixel has: level k of them is round(255 k / (levels - 1)) in the rows.
     key:        all that decides the rows, for what is kept of them on disk.
+    role:       "real", or "train" where the images that they are compared with are of a model that was trained on them.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Side:
     statistics: Path | None = None
     levels: int = 256
     key: str = ""
+    role: str = "real"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,11 +73,14 @@ def open_side(text: str, image_size: int | None = None, skip_bad: bool = False) 
     path = Path(text).expanduser()
     if path.suffix == ".npz":
         return of_file(path)
-    if path.is_dir():
+    if text and path.is_dir():
         return of_folder(path, "train", image_size, skip_bad)
     found = NAMED.fullmatch(text)
-    if found is None:
-        raise ValueError(f"expected a folder, an .npz file or a tfds data set NAME:SPLIT, got {text!r}.")
+    if found is None or path.exists():
+        other = f"the file {text}" if path.is_file() else repr(text)
+        raise ValueError(
+            f"expected a folder, an .npz file or a tfds data set NAME:SPLIT, got {other}: correct the path."
+        )
     name, split = found["name"], found["split"] or "train"
     path = Path(name).expanduser()
     if path.is_dir():
@@ -94,16 +99,19 @@ def of_file(path: Path) -> Side:
             f"expected arr_0 or images, or statistics mu and sigma, in {path}, got {', '.join(names) or 'nothing'}."
         )
     rows = archive.Member(path, images_of)
+    if rows.shape[:1] == (0,):
+        raise ValueError(f"there are no images in {path}, whose {images_of} has the shape {rows.shape}.")
     if rows.dtype != np.uint8 or len(rows.shape) not in (4, 5) or rows.shape[-1] not in (1, 3) or 0 in rows.shape:
         raise ValueError(
             f"images must be uint8 [n, H, W, 1 or 3] in 0 ... 255, got {rows.dtype} {rows.shape} as {images_of} in "
-            f"{path}: scale, round and convert them."
+            f"{path}: {'reshape' if rows.dtype == np.uint8 else 'scale, round and convert'} them."
         )
     beside = {"arr_0": "arr_1", "images": "labels"}[images_of]
     labels = archive.Member(path, beside)[:] if beside in names else None
     if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iu"):
         raise ValueError(
-            f"expected {len(rows)} whole numbers as {beside} in {path}, got {labels.dtype} {labels.shape}."
+            f"expected {len(rows)} whole numbers as {beside} in {path}, got {labels.dtype} {labels.shape}: write it "
+            "anew."
         )
     levels = levels_of(path) if "levels" in names else 256
     statistics = path if {"mu", "sigma"} <= {*names} else None

@@ -38,8 +38,8 @@ class CausalAttention(nn.Module):
     memory).
 
     Without a memory, h is the whole sequence. With that of `memory`, h is the piece of it that begins at `position`
-    (which may be traced), and what comes back remembers the piece. heads must divide the width. out_init is that of
-    W_o.
+    (which may be traced), and what comes back remembers the piece. The logits are divided by `temperature`. heads must
+    divide the width. out_init is that of W_o.
     """
 
     heads: int
@@ -48,7 +48,9 @@ class CausalAttention(nn.Module):
     dtype: DTypeLike | None = None
 
     @nn.compact
-    def __call__(self, h: Array, past: Memory | None = None, position: ArrayLike = 0) -> tuple[Array, Memory]:
+    def __call__(
+        self, h: Array, past: Memory | None = None, position: ArrayLike = 0, temperature: float = 1.0
+    ) -> tuple[Array, Memory]:
         b, t, width = h.shape
         if width % self.heads:
             raise ValueError(f"expected a number of heads that divides the width {width}, got {self.heads}.")
@@ -57,7 +59,7 @@ class CausalAttention(nn.Module):
             y = nn.Dense(width, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(h)
             return y.reshape(b, t, self.heads, -1)
 
-        q, k, v = made("query"), made("key").swapaxes(1, 2), made("value").swapaxes(1, 2)
+        q, k, v = made("query") / temperature, made("key").swapaxes(1, 2), made("value").swapaxes(1, 2)
         if past is not None:
             k, v = (
                 lax.dynamic_update_slice_in_dim(old, new.astype(old.dtype), position, axis=2)
@@ -83,12 +85,17 @@ class CausalBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, h: Array, keys: Array | None = None, past: Memory | None = None, position: ArrayLike = 0
+        self,
+        h: Array,
+        keys: Array | None = None,
+        past: Memory | None = None,
+        position: ArrayLike = 0,
+        temperature: float = 1.0,
     ) -> tuple[Array, Memory]:
         width = h.shape[-1]
         dense = partial(nn.Dense, dtype=self.dtype)
         y, present = CausalAttention(self.heads, self.kernel_init, self.out_init, self.dtype, name="attention")(
-            self.norm(dtype=self.dtype, name="norm1")(h), past, position
+            self.norm(dtype=self.dtype, name="norm1")(h), past, position, temperature
         )
         h = h + Dropout(self.dropout, name="drop1")(y, keys)
         y = self.norm(dtype=self.dtype, name="norm2")(h)

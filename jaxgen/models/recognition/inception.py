@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from jax.lax import Precision
 
-from jaxgen.models.layers.conv import Conv
+from jaxgen.models.layers.frozen_conv import Conv
 from jaxgen.models.recognition.folded import Published
 from jaxgen.models.recognition.inception_names import is_archive, renamed
 

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgen.models.layers.conv import Conv
+from jaxgen.models.layers.frozen_conv import Conv
 from jaxgen.models.recognition import torchvision
 
 STAGES = (

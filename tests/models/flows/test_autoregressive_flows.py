@@ -99,6 +99,43 @@ def test_the_cache_of_tarflow_changes_nothing(jit):
     np.testing.assert_allclose(jit(cached)(z), jit(naive)(z), rtol=2e-5, atol=2e-5)
 
 
+def test_a_guided_step_goes_away_from_a_weaker_one(jit):
+    """If it fails, guidance is not that of the paper: every step takes w t / (T - 1) times the difference to the
+    parameters without the class (the mean of all classes), at another temperature of attention; or keys and values of
+    the two networks are mixed up in sampling; or guidance by w = 0 is not the conditional flow, bit for bit."""
+    net = Conditioner(tokens=5, channels=3, width=8, depth=2, heads=2, num_classes=2)
+    x, cond, none = jax.random.normal(jax.random.key(0), (2, 5, 3)), jnp.asarray([1, 0]), jnp.full(2, 2)
+    variables = random_variables(net, x, cond)
+
+    def run(weight):
+        def through(net, x):
+            flow = net.guided(cond, none, weight, 2.5)
+            z, log_det = flow.forward_and_log_det(x)
+            return z, log_det, *flow.inverse_and_log_det(z)
+
+        return jit(lambda x: net.apply(variables, x, method=through))(x)
+
+    inner = variables["params"]
+    tempered = {
+        name: block | {"attention": block["attention"] | {"query": jax.tree.map(lambda w: w / 2.5, query)}}
+        for name, block in inner.items()
+        if name.startswith("blocks")
+        for query in [block["attention"]["query"]]
+    }
+    classless = {"params": inner | tempered | {"classes": jnp.tile(inner["classes"].mean(0), (2, 1))}}
+    strong, weak = jit(lambda: (net.apply(variables, x, cond), net.apply(classless, x, cond)))()
+    grown = 3 * jnp.arange(5)[:, None] / 4
+    log_scale, shift = (s + grown * (s - w) for s, w in zip(strong, weak, strict=True))
+    z, log_det, back, inverse = run(4.0)
+    np.testing.assert_allclose(z, (x - shift) * jnp.exp(-log_scale), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(back, x, rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(inverse, -log_det, rtol=2e-5)
+    assert np.abs(weak[1] - strong[1])[:, 1:].min() > 1e-4
+
+    plain = jit(lambda z: net.apply(variables, z, method=lambda net, z: net.bijector(cond).inverse(z)))(run(1.0)[0])
+    np.testing.assert_array_equal(run(1.0)[2], plain)
+
+
 @pytest.mark.parametrize("kind", ["maf", "tarflow"])
 def test_parameters_see_only_what_comes_before(jit, kind):
     """If it fails, the Jacobian is not triangular and the log-determinant, a product of slopes, is wrong."""
