@@ -68,7 +68,7 @@ def centre_of(*sets: Any) -> np.ndarray:
         raise ValueError("samples must be finite, got NaN or infinity; look at the generated samples.")
     largest = max(np.abs(block).max() for rows in sets for _, block in blocks.blocks(rows))
     if largest > LARGEST:
-        raise ValueError(f"samples must be at most {LARGEST:g} in size, got {largest:g}; look at the generated samples.")
+        raise ValueError(f"samples must be at most {LARGEST:g} in size, got {largest:g}; look at the samples.")
     return mean
 
 

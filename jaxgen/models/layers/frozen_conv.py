@@ -19,14 +19,19 @@ def conv_general_dilated(
     lhs: Array, rhs: Array, strides: Sequence[int], padding: str | Sequence[tuple[int, int]], **options: Any
 ) -> Array:
     """`jax.lax.conv_general_dilated` of images [B, H, W, C], never without padding on a CPU."""
-    pads = padding
+
+    def padded(pads: Sequence[tuple[int, int]]) -> Array:
+        return lax.conv_general_dilated(lhs, rhs, strides, pads, **options)
+
+    pads: Sequence[tuple[int, int]]
     if isinstance(padding, str):
         pads = lax.padtype_to_pads(lhs.shape[1:-1], rhs.shape[:-2], strides, padding)
-    plain = partial(lax.conv_general_dilated, lhs, rhs, strides, **options)
+    else:
+        pads = padding
     if jax.default_backend() != "cpu" or any(map(any, pads)):
-        return plain(pads)
-    rows = jax.eval_shape(partial(plain, pads)).shape[1]
-    return plain([(0, 1), *pads[1:]])[:, :rows]
+        return padded(pads)
+    rows = jax.eval_shape(partial(padded, pads)).shape[1]
+    return padded([(0, 1), *pads[1:]])[:, :rows]
 
 
 Conv = partial(nn.Conv, conv_general_dilated=conv_general_dilated)

@@ -15,8 +15,8 @@ import flax.linen as nn
 import numpy as np
 from jax import Array
 
-from jaxgen.models.layers.frozen_conv import Conv
 from jaxgen.models.layers.depthwise import DepthwiseConv
+from jaxgen.models.layers.frozen_conv import Conv
 from jaxgen.models.recognition.folded import Published
 
 SIDE = 224
