@@ -1,7 +1,12 @@
-"""A class-conditional TarFlow on the 32x32 emoji.
+"""A class-conditional TarFlow on the 32x32 emoji, of 64 patches: 1.7 M parameters, images with Gaussian noise.
 
 jaxgen train --config=configs/tarflow/emoji32.py --workdir=runs/tarflow_emoji32
 jaxgen sample --workdir=runs/tarflow_emoji32 --num=63 --out=emoji.png
+jaxgen likelihood --workdir=runs/tarflow_emoji32
+
+The likelihood is that of the integers under a density of images with noise, of which the best possible has 5.0
+bits/dim. After 2,600 of the steps, seed 0: 5.43 bits/dim of the test images, shapes and colours but no objects
+(samples: experiments/emoji32).
 """
 
 from ml_collections import ConfigDict

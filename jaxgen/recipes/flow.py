@@ -132,7 +132,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         decode=decode,
         about={
             "network": written(config.model),
-            "dequantizer": written(config.dequantizer),
+            "dequantizer": written(config.dequantizer) + ", of likelihoods alone" * bool(std),
             "base": written(config.base),
             "objective": "likelihood in nats a dimension" + f" of images with noise of {std:g}" * bool(std),
             "optimizer": written(config.optimizer),
