@@ -98,7 +98,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(uninterrupted, tmp_path):
     while "%" not in (process.stderr.readline()) and time.monotonic() < deadline:
         pass
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert out.startswith("stopped at step ") and out.count("\n") == 1
     with checkpoints(folder / "checkpoints") as reader:

@@ -32,7 +32,7 @@ def open_prepared(
 
     `data_dir` defaults to that of tfds: $TFDS_DATA_DIR or ~/tensorflow_datasets. Pixel levels are the builder's
     metadata `levels`, 256 without. Raises ValueError if there is no such data set, split or image, or if it can be
-    neither read nor prepared.
+    neither read nor prepared; later, when an image is read whose size or levels are others.
     """
     with quiet():
         builder = prepare(name, data_dir)
@@ -80,6 +80,11 @@ def open_prepared(
     shape = fitted(first).shape
 
     def pixels(example: dict) -> np.ndarray:
+        if levels < 256 and example["image"].max() >= levels:
+            raise ValueError(
+                f"expected levels 0 .. {levels - 1} in {name}, got {example['image'].max()}: correct the builder's "
+                "metadata `levels`, or its images"
+            )
         x = fitted(example["image"])
         if x.shape != shape:
             raise ValueError(

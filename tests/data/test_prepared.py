@@ -96,7 +96,7 @@ def test_two_processes_prepare_at_once_without_tensorflow_or_noise(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         assert (process.returncode, out, err) == (0, "", "")
     assert not list((tmp_path / "data").rglob("*incomplete*"))
 
@@ -139,6 +139,23 @@ class Squares(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self):
         for i, side in enumerate((6, 9)):
             yield i, {"image": png(np.full((side, side, 3), 10 * side, np.uint8))}
+
+
+class Dim(Squares):
+    """The same, said to have 61 levels, of which the larger square has more."""
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self, features=super()._info().features, metadata=tfds.core.MetadataDict(levels=61)
+        )
+
+
+def test_levels_beyond_those_the_builder_names_are_refused(tmp_path):
+    """Breaks if a level that a model has no probability for becomes NaN, or is cut down unseen by a resize."""
+    Dim(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    for size in (4, 9):
+        with pytest.raises(ValueError, match=r"levels 0 \.\. 60 in dim, got 90: correct the builder's metadata"):
+            as_arrays(load("dim", "train", tmp_path, image_size=size))
 
 
 def test_prepared_set_without_its_code_and_with_many_sizes(tmp_path):
