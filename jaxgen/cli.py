@@ -86,11 +86,24 @@ def explain(error: BaseException) -> int | None:
     if isinstance(error, KeyboardInterrupt):
         code, sentence = 130, "interrupted."
     elif isinstance(error, OSError) or isinstance(error, ValueError) and ours(error):
-        code, sentence = os.EX_TEMPFAIL if isinstance(error, ConnectionError) else 2, str(error)
+        code = os.EX_TEMPFAIL if isinstance(error, ConnectionError) else 2
+        sentence = refused(error) if isinstance(error, OSError) else str(error)
     else:
         return None
     print(f"jaxgen: {' '.join(sentence.split())}", file=sys.stderr)
     return code
+
+
+def refused(error: OSError) -> str:
+    """What the operating system did not allow, and where."""
+    path = error.filename if error.filename2 is None else error.filename2  # of a rename, the name that was asked for
+    if path is None:
+        return error.strerror or str(error)
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {path}: correct the path."
+    if isinstance(error, IsADirectoryError):
+        return f"expected a file at {path}, found a folder: correct the path."
+    return f"{path} cannot be read or written ({error.strerror}): allow it, make room, or take another path."
 
 
 def ours(error: BaseException) -> bool:

@@ -50,7 +50,11 @@ def install(patch: pytest.MonkeyPatch) -> None:
         note("wrote", os.path.basename(path))
         return opened(path)
 
-    patch.setitem(metrics.NETWORKS, "hashed", metrics.Network("hashed", "hashed", "hashed", "hashed.pth", batch=BLOCK))
+    patch.setitem(
+        metrics.NETWORKS,
+        "hashed",
+        metrics.Network("hashed", "hashed", "hashed", "hashed.pth", batch=BLOCK, layers=metrics.CLASSES),
+    )
     patch.setattr(measure, "open_network", lambda name, weights: Extractor(fn, KERNEL, "a hashed convolution, float32"))
     patch.setattr(features, "BLOCK", BLOCK)
     patch.setattr(features, "rebatched", watched)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from command import TINY, refused, train
 from PIL import Image
 
 from jaxgen import cli
+from jaxgen.commands.flags import parser
 from jaxgen.data import load
 from jaxgen.evaluate.stream.sides import open_side
+from jaxgen.io.location import location
 
 
 @pytest.fixture(scope="module")
@@ -461,6 +464,92 @@ def test_damaged_work_directories_are_one_sentence(run, tmp_path, capsys):
 def test_bad_flags_are_one_sentence(capsys):
     for argv in (["trian"], ["train"], ["sample", "--workdir=x", "--num=many"], ["info"], ["train", "--confg=x"]):
         assert "--help" in refused(capsys, *argv)
+
+
+def test_an_empty_text_or_path_is_refused_by_every_command(tmp_path, monkeypatch, capsys):
+    """Breaks if --out= writes into the folder that the command is started in, or --real= reads it."""
+    monkeypatch.chdir(tmp_path)
+    (commands,) = (action for action in parser()._actions if isinstance(action.choices, dict))
+    texts = (None, Path, location)
+    flags = [
+        (name, action.option_strings[0])
+        for name, command in commands.choices.items()
+        for action in command._actions
+        if action.option_strings and action.nargs is None and action.type in texts
+    ]
+    assert {("evaluate", "--out"), ("sample", "--out"), ("convert", "--checkpoint"), ("train", "--config")} <= {*flags}
+    for name, flag in flags:
+        assert f"argument {flag}: must not be empty; see jaxgen {name} --help." in refused(capsys, name, f"{flag}=")
+    assert "argument FILE: must not be empty" in refused(capsys, "ratings", "")
+    assert "argument RUN: must not be empty" in refused(capsys, "sheet", "", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("ratings {at}/none.json", "there is no file {at}/none.json: correct the path."),
+        ("ratings {at}", "expected a file at {at}, found a folder: correct the path."),
+        (
+            "ratings {at}/file/x.json",
+            "{at}/file/x.json cannot be read or written (Not a directory): allow it, make room",
+        ),
+        ("prompts --run={at}/run --images={at} --list={at}/none.tsv", "there is no file {at}/none.tsv"),
+        ("evaluate --fake=digits --metrics=vendi --weights=inception={at}/none.pth", "there is no file {at}/none.pth"),
+        ("evaluate --fake=digits --metrics=vendi --weights=inception={at}", "expected a file at {at}, found a folder"),
+        ("evaluate --fake=digits --captions={at}/none.txt", "there is no file {at}/none.txt"),
+        ("sheet {at} {at} --out={at}", "--out must name a file, got the folder {at}."),
+        ("sheet {at} {at} --out={at}/file/x.html", "{at}/file is a file"),
+        (
+            "evaluate --real=digits --metrics=fid --save_statistics={at}/x.npz",
+            "must name a file, got the folder {at}/x.npz",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence(argv, said, tmp_path, capsys):
+    """Breaks if users read [Errno 2], or a picture's place is found to be taken when it is written."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "x.npz").mkdir()
+    assert said.format(at=tmp_path) in refused(capsys, *argv.format(at=tmp_path).split())
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/a/b"), "/a/b cannot be read or written (Permission denied): allow"),
+        (IsADirectoryError(21, "Is a directory", "/a/.b.tmp", None, "/a/b"), "expected a file at /a/b, found a folder"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (ConnectionError("process 1 was lost."), "process 1 was lost."),
+    ],
+)
+def test_what_the_operating_system_refuses_is_one_sentence(error, said, capsys):
+    """Breaks if the name of a temporary file is told in place of the one that was asked for."""
+    assert cli.explain(error) == (75 if isinstance(error, ConnectionError) else 2)
+    assert capsys.readouterr().err.startswith(f"jaxgen: {said}")
+
+
+def test_the_place_of_a_picture_is_known_before_it_is_drawn(run, tmp_path, capsys, monkeypatch):
+    """Breaks if a folder in the place of a file is found when all images are drawn."""
+    from jaxgen.commands import sample
+
+    monkeypatch.setattr(sample, "complete", lambda *given: pytest.fail("images were drawn"))
+    (tmp_path / "x.png").mkdir()
+    for command in ("sample", "reconstruct", "interpolate"):
+        argv = [command, f"--workdir={run}", "--num=2", f"--out={tmp_path}/x.png"]
+        assert f"--out must name a file, got the folder {tmp_path}/x.png" in refused(capsys, *argv)
+    restore = ["restore", f"--workdir={run}", "--task=inpaint", f"--out={tmp_path}/x.png"]
+    assert "--out must name a file" in refused(capsys, *restore)
+    strip = ["sample", f"--workdir={run}", f"--out={tmp_path}/y.png", f"--strip={tmp_path}/x.png"]
+    assert "--strip must name a file" in refused(capsys, *strip)
+
+
+def test_a_run_without_a_checkpoint_is_one_sentence(run, tmp_path, capsys):
+    """Breaks if a run that was stopped before its first checkpoint ends in a traceback, or draws from nothing."""
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    for command in ("evaluate", "sample", "likelihood"):
+        said = refused(capsys, command, f"--workdir={tmp_path}/run")
+        assert f"expected a checkpoint in {tmp_path}/run/checkpoints, found none" in said
 
 
 def test_a_bug_is_not_mistaken_for_bad_input(monkeypatch, run):

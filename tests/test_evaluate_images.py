@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+from contextlib import contextmanager
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,11 +14,14 @@ from PIL import Image
 
 from jaxgen import cli
 from jaxgen.commands import measure, metrics
+from jaxgen.data import records
 from jaxgen.evaluate import figures, neighbourhood
+from jaxgen.evaluate.distribution import blocks
 from jaxgen.evaluate.distribution.frechet import frechet, moments
 from jaxgen.evaluate.stream import features, running
 from jaxgen.evaluate.stream.features import Extractor
 from jaxgen.evaluate.stream.sides import open_side
+from jaxgen.io.progress import Progress
 
 REAL, FAKE = (np.random.default_rng(i).integers(0, 256, (n, 6, 6, 3), np.uint8) for i, n in ((0, 50), (1, 45)))
 
@@ -44,7 +48,9 @@ def tiny(monkeypatch):
     def fn(params, x):
         return {"features": x.reshape(len(x), -1)[:, :4].astype(jnp.float32) / 255, "logits": x[:, 0, 0] / 50.0}
 
-    monkeypatch.setitem(metrics.NETWORKS, "tiny", metrics.Network("tiny", "tiny", "tiny", "tiny.pth"))
+    monkeypatch.setitem(
+        metrics.NETWORKS, "tiny", metrics.Network("tiny", "tiny", "tiny", "tiny.pth", layers=metrics.CLASSES)
+    )
     monkeypatch.setattr(measure, "open_network", lambda name, weights: Extractor(fn, (), "a few pixels, float32"))
     monkeypatch.setattr(features, "BLOCK", 10)
     monkeypatch.setattr(running, "SHARE", 0)
@@ -121,6 +127,23 @@ def test_figures_and_pictures_are_watched_on_a_terminal(terminal, images, monkey
     assert terminal or not said
 
 
+def test_each_pass_over_the_images_is_watched(images, monkeypatch):
+    """Breaks if a metric of many minutes stands still until it is done, or its passes are told of another one."""
+    shown = []
+
+    @contextmanager
+    def progress(total, unit):
+        yield Progress(lambda step, note: shown.append((step, note)))
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(measure, "progress", progress)
+    monkeypatch.setattr(blocks, "BLOCK", 20)
+    assert cli.main(command(images, "--metrics=nn,prdc")) == 0
+    of_prdc = [note for step, note in shown if step == 1 and note.startswith("prdc")]
+    assert of_prdc[0] == "prdc" and "prdc pass 1: 0%" in of_prdc and "prdc pass 1: 33%" in of_prdc
+    assert (2, "") in shown and shown[-1] == (5, "")
+
+
 def test_pictures_need_no_more_than_the_rows_that_are_there(images, capsys):
     """Breaks if the check for copies is left out where a Fréchet distance of raw pixels alone is asked for."""
     assert cli.main(command(images, "--metrics=fd")) == 0
@@ -190,13 +213,19 @@ def test_bad_input_is_one_sentence(images, tiny, capsys):
     assert "bpd is of a model" in refused(capsys, *command(images, "--metrics=bpd"))
     assert "fd compares --fake with --real" in refused(capsys, "evaluate", f"--fake={images}/fake")
     assert "Fréchet distances" in refused(capsys, *argv[:2], "--metrics=prdc", "--save_statistics=x.npz")
-    for side, said in (("x.txt", "got the file"), ("none.npz", "there are no images"), ("", "got ''")):
-        if side:
+    (images / "folder.npz").mkdir()
+    for side, said in (
+        ("x.txt", "got the file"),
+        ("none.npz", "there are no images"),
+        ("nowhere", "there is no folder"),
+        ("nowhere:test", f"there is no folder {images}/nowhere:"),
+        ("folder.npz", "expected a file"),
+    ):
+        if side == "x.txt":
             (images / side).write_text("hello")
-        if side.endswith(".npz"):
+        if side == "none.npz":
             np.savez(images / side, REAL[:0])
-        fake = f"--fake={images / side if side else ''}"
-        assert said in refused(capsys, *argv[:2], fake, argv[3])
+        assert said in refused(capsys, *argv[:2], f"--fake={images}/{side}", argv[3])
     assert "x.txt is a file" in refused(capsys, *argv[:3], f"--out={images}/x.txt/eval")
     np.savez(images / "fake.npz", REAL)
     assert "11 pixels a side" in refused(
@@ -213,6 +242,34 @@ def test_bad_input_is_one_sentence(images, tiny, capsys):
     assert "fd@tiny needs at least 2 images of each side, got 1 of fake" in refused(
         capsys, *command(images, "--metrics=fd@tiny")
     )
+
+
+def test_a_header_that_does_not_fit_is_found_before_a_network_runs(images, tiny, monkeypatch, capsys):
+    """Breaks if one file of another size among many is found when those before it, and all real ones, have been seen;
+    or if a photo that is marked as lying on its side is taken for one."""
+    monkeypatch.setattr(measure, "accumulate", lambda *given: pytest.fail("the network ran"))
+    monkeypatch.setattr(records, "IN_MEMORY", 0)
+    argv, odd = command(images, "--metrics=fd@tiny"), images / "fake" / "30.png"
+    Image.new("RGB", (6, 5)).save(odd)
+    said = refused(capsys, *argv)
+    assert f"got 6x5 pixels in {odd} after 6x6: set --image_size" in said
+    Image.new("I;16", (6, 6)).save(odd)
+    assert f"8 bits per channel in {odd}" in refused(capsys, *argv, "--image_size=6")
+    for i, size in enumerate([(6, 5), (5, 6)]):
+        turned = Image.new("RGB", size)
+        turned.getexif()[0x0112] = 6 * i or 1
+        (images / "turned").mkdir(exist_ok=True)
+        turned.save(images / "turned" / f"{i}.jpg", exif=turned.getexif())
+    assert open_side(str(images / "turned")).rows[:].shape == (2, 5, 6, 3)
+
+
+def test_one_set_on_both_sides_is_said(images, capsys):
+    """Breaks if a distance of 0 between a folder and itself, after a slip in a path, is believed."""
+    argv = command(images, "--metrics=nn")
+    assert cli.main(argv) == 0 and "warning" not in capsys.readouterr().err
+    assert cli.main([argv[0], f"--real={images}/fake", *argv[2:]]) == 0
+    said = capsys.readouterr().err
+    assert f"warning: --real and --fake are the same images, {images}/fake." in said
 
 
 def test_features_that_are_not_finite_are_refused(images, tiny, monkeypatch, capsys):
@@ -354,6 +411,12 @@ def test_what_was_seen_of_the_reference_is_kept_for_other_metrics(images, tiny, 
         (["--metrics=fd@tiny", "--weights=clip_gelu=x"], "ask for METRIC@clip_gelu"),
         (["--metrics=fd@tiny", "--weights=lpips_vgg=x"], "ask for lpips_vgg"),
         (["--metrics=fd@tiny", "--weights==x"], "must be NETWORK=PATH"),
+        (["--metrics=is@inception.features"], "which features are not: ask for is@inception."),
+        (["--metrics=mode_score@tiny.features"], "mode_score@tiny.features needs probabilities of classes"),
+        (["--metrics=am_score@inception.spatial"], "needs probabilities of classes, which spatial are not"),
+        (["--metrics=is@vgg"], "needs the logits of a network, but vgg has only features, fc1: take one of inception"),
+        (["--metrics=is@pixels"], "but pixels has only features: take one of"),
+        (["--metrics=fd@inception.pools"], "unknown layer of inception 'pools': did you mean 'pool"),
     ],
 )
 def test_names_are_known_before_any_work(flags, said, images, tiny, capsys, monkeypatch):
@@ -361,8 +424,7 @@ def test_names_are_known_before_any_work(flags, said, images, tiny, capsys, monk
     metric, are passed over in silence."""
     monkeypatch.setattr(measure, "accumulate", lambda *given: pytest.fail("the network ran"))
     assert said in refused(capsys, *command(images, *flags)) and not (images / "out").exists()
-    if "layer" not in said:  # of a network that would have to be opened
-        assert said in refused(capsys, "evaluate", f"--workdir={images}/nowhere", *flags)
+    assert said in refused(capsys, "evaluate", f"--workdir={images}/nowhere", *flags)
 
 
 def test_a_batch_of_no_network_is_said(images, capsys):
@@ -455,6 +517,8 @@ def test_the_help_names_all_that_can_be_asked_for(capsys):
     for name in (*figures.METRICS, *metrics.ALIASES, *metrics.NETWORKS, *metrics.PAIRED, "alex, lpips_alex"):
         assert name in said, name
     assert said.count("offline: found in the package") == 3
+    (line,) = (line for line in said.splitlines() if line.startswith("  vgg  "))
+    assert line.endswith("; layers features, fc1")
 
 
 def test_a_distance_of_two_files_of_statistics(images, tiny, capsys):

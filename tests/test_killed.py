@@ -168,7 +168,7 @@ def test_a_full_disk_and_a_path_that_cannot_be_written_are_one_sentence(run, tmp
     (tmp_path / "file").write_text("mine")
     command = ["sample", f"--workdir={run}", "--num=21", BATCH]
     for out in ("file/x.npz", "file/x.png", "file/pictures/"):
-        assert "Not a directory" in refused(capsys, *command, f"--out={tmp_path}/{out}")
+        assert f"{tmp_path}/file is a file" in refused(capsys, *command, f"--out={tmp_path}/{out}")
 
     def full(number):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x.npz")

@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxgen.commands.measure import only_statistics, stands
 from jaxgen.commands.metrics import NETWORKS, PIXELS, Chosen
-from jaxgen.configuration import unknown
 from jaxgen.evaluate.distribution.blocks import shape
 from jaxgen.evaluate.paired.comparisons import Comparison, pairing
 from jaxgen.evaluate.stream import statistics
@@ -20,7 +19,7 @@ WIDEST = 1 << 14  # dimensions whose covariance is taken: 2 GB
 
 
 def check(metrics: Sequence[Chosen], networks: Mapping[str, Extractor], real: Side, fake: Side) -> None:
-    """Raises ValueError where these sides cannot be compared by these metrics, or a network has no such layer."""
+    """Raises ValueError where these sides cannot be compared by these metrics."""
     layers: dict[str, dict[str, int]] = {}
     for one in metrics:
         for side, fields in ((real, one.metric.real), (fake, one.metric.fake)):
@@ -55,8 +54,6 @@ def check(metrics: Sequence[Chosen], networks: Mapping[str, Extractor], real: Si
         if one.network not in layers:
             layers[one.network] = layers_of(network, one.network, real, fake)
         there = layers[one.network]
-        if there and one.layer not in there:
-            raise unknown(f"layer of {one.network}", one.layer, there)
         if "moments" in one.metric.real and stands(real, one, network):
             check_statistics(one, network, real, there)
         if only_statistics(fake):

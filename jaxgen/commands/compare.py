@@ -1,8 +1,10 @@
 """jaxgen evaluate --fake: figures of one set of images, alone or against another, and statistics of one."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jaxgen.commands import comparable, measure, metrics
 from jaxgen.commands.asked import Asked, opened
@@ -13,7 +15,7 @@ from jaxgen.evaluate.result import Result
 from jaxgen.evaluate.stream import statistics
 from jaxgen.evaluate.stream.captions import text_to_image
 from jaxgen.evaluate.stream.sides import Side
-from jaxgen.io.location import exists, readable
+from jaxgen.io.location import check_file, check_folder, readable
 from jaxgen.io.progress import progress
 from jaxgen.parallel import multihost
 
@@ -36,24 +38,20 @@ def compare(fake: str, asked: Asked, out: Path) -> str:
     one_to_one = [metrics.open_comparison(name, asked.weights) for name in paired]
     left = NOTHING if asked.real is None else opened(asked.real, asked)
     right = opened(fake, asked)
+    if left.key == right.key:
+        warnings.warn(f"--real and --fake are the same images, {fake}.", stacklevel=2)
     comparable.check(chosen, networks, left, right)
     comparable.check_pairs(paired, one_to_one, left, right)
     if asked.captions is not None:
         text_to_image(asked.captions, left, right, None, "")
     look = measure.look(chosen, networks, left, right, (out, out), asked.batch, asked.captions)
     figures = look.figures + in_pairs(one_to_one, left, right)
-    about = {"real": asked.real, "fake": fake, "metrics": asked.metrics.text, "image_size": asked.image_size}
+    about: dict[str, Any] = {"real": asked.real, "fake": fake, "metrics": asked.metrics.text}
+    about |= {"image_size": asked.image_size, "skip_bad": asked.skip_bad}
     title = right.name if asked.real is None else f"{right.name} against {left.name}"
     said = written(out, title, figures, compared(right, left, look), about, "")
     measure.forget(look.files)
     return said
-
-
-def check_folder(flag: str, folder: Path) -> None:
-    """Raises ValueError where a file is in the place of `folder`, or of one that it is to be in."""
-    there = next((path for path in (folder, *folder.parents) if exists(path)), None)
-    if there is not None and not there.is_dir():
-        raise ValueError(f"{flag} must be a folder or where one can be made, got {folder}: {there} is a file.")
 
 
 def in_pairs(which: Sequence[Comparison], real: Side, fake: Side) -> list[Result]:
@@ -73,7 +71,7 @@ def save(asked: Asked, path: Path) -> str:
         raise ValueError("--save_statistics is of --real, for --metrics that are Fréchet distances, such as fid,sfid.")
     if len({one.network for one in chosen}) > 1 or chosen[0].network == metrics.PIXELS:
         raise ValueError(f"a file of statistics is of the features of one network, got --metrics={text}.")
-    check_folder("the folder of --save_statistics", path.parent)
+    check_file("--save_statistics", path)
     networks = measure.opened(chosen, asked.weights)
     real = opened(asked.real, asked)
     if measure.only_statistics(real):

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jaxgen.io.location import location
 from jaxgen.schema import SEEDS
@@ -25,6 +25,17 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     return number
 
 
+def filled(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`kind` of a text that is not empty, which as a path would be the folder that the command is started in."""
+
+    def value(text: str) -> Any:
+        if not text:
+            raise argparse.ArgumentTypeError("must not be empty")
+        return kind(text)
+
+    return value
+
+
 class Parser(argparse.ArgumentParser):
     """Bad arguments are bad input like any other: one sentence. `more` is told at the end of the help."""
 
@@ -38,12 +49,21 @@ class Parser(argparse.ArgumentParser):
         raise ValueError(f"{message}; see {self.prog} --help.")
 
 
+class Command(Parser):
+    """No text or path that is given to a command may be empty."""
+
+    def __init__(self, *given: Any, **options: Any):
+        super().__init__(*given, **options)
+        for kind, read in ((None, str), (Path, Path), (location, location)):
+            self.register("type", kind, filled(read))
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their flags."""
     main = Parser(prog="jaxgen", description="Generative models in JAX.", allow_abbrev=False)
-    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Command)
 
-    def command(name: str, text: str) -> Parser:
+    def command(name: str, text: str) -> Command:
         return commands.add_parser(
             name,
             help=text,

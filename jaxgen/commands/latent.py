@@ -15,6 +15,7 @@ from jaxgen.evaluate.paired import reconstruction
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.result import Result
 from jaxgen.io import images
+from jaxgen.io.location import check_file, location
 from jaxgen.io.progress import progress
 from jaxgen.parallel import multihost
 from jaxgen.parallel.batched import batched, streamed
@@ -204,3 +205,4 @@ def check(out: str) -> None:
     """Raises ValueError unless `out` names a PNG file."""
     if not out.endswith(".png"):
         raise ValueError(f"--out must end in .png, got {out}.")
+    check_file("--out", location(out))

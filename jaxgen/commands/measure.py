@@ -1,18 +1,18 @@
 """Two sets of images seen by networks, once each, and the figures of what was seen."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from jaxgen.commands.metrics import NETWORKS, PIXELS, Chosen, open_network
 from jaxgen.evaluate.distribution.frechet import Moments
 from jaxgen.evaluate.extractors import pixels
-from jaxgen.evaluate.figures import Metric, Seen, moments_of
+from jaxgen.evaluate.figures import LOGITS, METRICS, Metric, Seen, moments_of
 from jaxgen.evaluate.neighbourhood import Neighbourhood
 from jaxgen.evaluate.pixels import protocol as raw
 from jaxgen.evaluate.result import Result
@@ -22,22 +22,24 @@ from jaxgen.evaluate.stream.captions import Captions, text_to_image
 from jaxgen.evaluate.stream.clips import Clips
 from jaxgen.evaluate.stream.features import Extractor
 from jaxgen.evaluate.stream.sides import Side
-from jaxgen.io.progress import progress
+from jaxgen.io.progress import progress, watching
 from jaxgen.io.question import digest
 from jaxgen.parallel import multihost
 
 UNNAMED = "inception"  # whose statistics are those beside images that do not say of which features they are
+MOST = 200_000  # real images whose features are kept for pictures alone: 1.6 GB of 2048 dimensions
 
 States = dict[str, Any]  # "KIND.LAYER" -> state
 
 
 class Look(NamedTuple):
-    """What was seen of two sides: the figures; the neighbours of both in one network, `space` for people, where the
-    rows of all were kept; and the files that are kept for the same command until it is done."""
+    """What was seen of two sides: the figures; the neighbours of both in one network, `space` for people, or None and
+    why they were not seen; and the files that are kept for the same command until it is done."""
 
     figures: list[Result]
     space: str
     near: Neighbourhood | None
+    unseen: str
     files: list[Path]
 
 
@@ -62,38 +64,65 @@ def look(
     figures: dict[Chosen, list[Result]] = {}
     space, shown, files = "", None, []
     fake = fake if only_statistics(fake) else replace(fake, statistics=None)
+    pictured, unseen = in_pictures(metrics, real, fake)
     levels = (real if len(real) else fake).levels
     for name in dict.fromkeys(one.network for one in metrics):
         asked = [one for one in metrics if one.network == name]
         seen = []
         for side, folder, fields in ((real, folders[0], "real"), (fake, folders[1], "fake")):
-            needs = sorted({need for one in asked for need in one.needs(fields_of(one.metric, fields, side))})
+            needs = {need for one in asked for need in one.needs(fields_of(one.metric, fields, side))}
+            if pictured is not None and pictured.network == name:
+                needs |= pictured.needs(["rows"])
             if name == PIXELS:
-                seen.append(pixelwise(replace(side, levels=levels), needs))
+                seen.append(pixelwise(replace(side, levels=levels), sorted(needs)))
             else:
                 path = kept(folder, side, networks[name])
                 files += [path, partly(path)] if fields == "fake" else []
-                seen.append(seen_by(networks[name], asked[0], side, needs, path, batch))
-        network, layers = networks.get(name), in_layers(asked, seen, real, fake)
+                seen.append(seen_by(networks[name], asked[0], side, sorted(needs), path, batch))
+        network, layers = networks.get(name), in_layers({one.layer for one in asked}, seen, real, fake)
         with bar(f"figures of {name}", len(asked)) as done:
             for i, one in enumerate(asked):
-                done(i)
+                done(i, one.name)
                 left, right, near = layers[one.layer]
                 said = protocol(one, network, real, fake, raw(levels), captions)
                 figures[one] = [one.named(result, said, network) for result in one.metric.figures(left, right, near)]
-                if shown is None and one.metric.layer == "features" and not (near.real is None or near.fake is None):
-                    space = "raw pixels" if network is None else f"{network.label or name} {one.layer}"
-                    shown = near
             done(len(asked))
-    return Look([result for one in metrics for result in figures[one]], space, shown, files)
+        if pictured is not None and pictured.network == name:
+            space = "raw pixels" if network is None else f"{network.label or name} {pictured.layer}"
+            shown = (layers.get(pictured.layer) or in_layers([pictured.layer], seen, real, fake)[pictured.layer])[2]
+    return Look([result for one in metrics for result in figures[one]], space, shown, unseen, files)
+
+
+def in_pictures(metrics: Sequence[Chosen], real: Side, fake: Side) -> tuple[Chosen | None, str]:
+    """In which network and layer neighbours are shown to people: those of realism where that is asked for, else those
+    of the first metric that compares both sides in features of a network, else raw pixels. Or none, and why not, ""
+    without real images that anybody gave."""
+    for side in (real, fake):
+        if only_statistics(side):
+            return None, f"{side.name} has statistics, but no images"
+    found = [one._replace(layer="features") if one.layer == LOGITS else one for one in metrics if one.metric.real]
+    if not found:
+        return None, "no metric was asked for that compares both sets in features" if len(real) else ""
+
+    def last(one: Chosen) -> tuple[bool, bool, bool]:
+        return one.metric is not METRICS["realism"], one.network == PIXELS, one.layer != "features"
+
+    first = min(found, key=last)
+    kept_anyway = any(one.space[1:] == first.space[1:] and "rows" in one.metric.real for one in metrics)
+    if len(real) > MOST and first.network != PIXELS and not kept_anyway:
+        return None, (
+            f"{real.name} has {len(real):,} images, and their features are kept of up to {MOST:,} unless a metric such "
+            f"as nn@{first.network} needs them"
+        )
+    return first, ""
 
 
 def in_layers(
-    metrics: Sequence[Chosen], seen: Sequence[States], real: Side, fake: Side
+    layers: Collection[str], seen: Sequence[States], real: Side, fake: Side
 ) -> dict[str, tuple[Seen, Seen, Neighbourhood]]:
-    """What was `seen` of both sides in each layer of these metrics, and the neighbours, which those of it share."""
+    """What was `seen` of both sides in each of these layers, and the neighbours, which the metrics of it share."""
     found = {}
-    for layer in dict.fromkeys(one.layer for one in metrics):
+    for layer in layers:
         left, right = (of_layer(states, layer, side) for states, side in zip(seen, (real, fake), strict=True))
         found[layer] = left, right, Neighbourhood(left.rows, right.rows)
     return found
@@ -116,15 +145,33 @@ def protocol(
     return "; ".join(said)
 
 
+class Done(Protocol):
+    def __call__(self, count: int, name: str = "", /) -> None: ...
+
+
 @contextmanager
-def bar(what: str, count: int) -> Iterator[Callable[[int], None]]:
-    """Hears how many of so many parts are done, and shows it on a terminal, under the title `what`."""
+def bar(what: str, count: int) -> Iterator[Done]:
+    """Hears how many of so many parts are done, and what the next one is called, and shows it on a terminal under the
+    title `what`, with how far the part is on which of the passes over the images that it takes."""
     if not (sys.stderr.isatty() and multihost.is_main()):
-        yield lambda done: None
+        yield lambda count, name="", /: None
         return
+    at, passes = (0, ""), 0
     print(f"{what}:", file=sys.stderr)
-    with progress(count, unit="part") as show:
-        yield show.update
+    with progress(count, unit="") as show:
+
+        def done(count: int, name: str = "", /) -> None:
+            nonlocal at, passes
+            at, passes = (count, name), 0
+            show.update(count, name)
+
+        def tell(share: float) -> None:
+            nonlocal passes
+            passes += share == 0
+            show.update(at[0], f"{at[1]} pass {passes}: {share:.0%}".lstrip())
+
+        with watching(tell):
+            yield done
 
 
 def fields_of(metric: Metric, which: str, side: Side) -> tuple[str, ...]:

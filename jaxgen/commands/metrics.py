@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from jaxgen.configuration import unknown
 from jaxgen.evaluate.extractors import inception, lite0, vgg
 from jaxgen.evaluate.extractors.inception import RULES
-from jaxgen.evaluate.figures import METRICS, Metric
+from jaxgen.evaluate.figures import LOGITS, METRICS, Metric
 from jaxgen.evaluate.paired import comparisons
 from jaxgen.evaluate.paired.comparisons import Comparison
 from jaxgen.evaluate.result import Result
@@ -32,6 +32,7 @@ class Network(NamedTuple):
     package: that `open` finds the file in, where there is no PATH.
     clips:   how those are cut that it looks at, of a network for videos [n, T, H, W, C].
     batch:   images at a time.
+    layers:  that metrics may be taken in; those with classes have LOGITS.
     """
 
     label: str
@@ -43,15 +44,20 @@ class Network(NamedTuple):
     package: str = ""
     clips: Protocol | None = None
     batch: int = BATCH
+    layers: tuple[str, ...] = ("features",)
 
 
+INCEPTION = ("features", LOGITS, "spatial", "pool64", "pool192", "pool768")
+CLASSES = ("features", LOGITS)
 CLIP = "OpenAI's ViT-L-14-336px.pt"
 I3D = "i3d_torchscript.pt of StyleGAN-V"
 
 NETWORKS = {
-    "inception": Network("Inception", "inception", "inception", inception.ADDRESS),
+    "inception": Network("Inception", "inception", "inception", inception.ADDRESS, layers=INCEPTION),
     **{
-        f"inception_{rule}": Network("Inception", "inception", "inception", inception.ADDRESS, {"rule": rule}, rule)
+        f"inception_{rule}": Network(
+            "Inception", "inception", "inception", inception.ADDRESS, {"rule": rule}, rule, layers=INCEPTION
+        )
         for rule in RULES
         if rule != "tf1"
     },
@@ -60,14 +66,15 @@ NETWORKS = {
         "torchvision_inception",
         "torchvision_inception",
         "torchvision's inception_v3_google-0cc3c7bd.pth",
+        layers=INCEPTION,
     ),
-    "i3d": Network("I3D", "i3d", "i3d", I3D, clips=Protocol(), batch=8),
+    "i3d": Network("I3D", "i3d", "i3d", I3D, clips=Protocol(), batch=8, layers=CLASSES),
     **{
-        f"i3d_{name}": Network("I3D", "i3d", "i3d", I3D, variant=name, clips=clips, batch=8)
+        f"i3d_{name}": Network("I3D", "i3d", "i3d", I3D, variant=name, clips=clips, batch=8, layers=CLASSES)
         for name, clips in PROTOCOLS.items()
     },
-    "vgg": Network("VGG", "vgg", "vgg", vgg.ADDRESS),
-    "lite0": Network("lite0", "lite0", "lite0", Path(lite0.FILE).name, package=lite0.PACKAGE),
+    "vgg": Network("VGG", "vgg", "vgg", vgg.ADDRESS, layers=("features", "fc1")),
+    "lite0": Network("lite0", "lite0", "lite0", Path(lite0.FILE).name, package=lite0.PACKAGE, layers=CLASSES),
     "dinov2": Network("DINOv2-L/14", "dinov2", "dinov2", "dinov2_vitl14_pretrain.pth"),
     "clip": Network("CLIP-L/14-336", "clip", "clip", CLIP),
     "clip_gelu": Network("CLIP-L/14-336-gelu", "clip", "clip_gelu", "a CLIP trained with gelu", {"activation": "gelu"}),
@@ -168,10 +175,23 @@ def parse(text: str) -> Chosen:
         raise unknown("metric", name, METRICS)
     if network not in (PIXELS, *NETWORKS):
         raise unknown("network", network, (PIXELS, *NETWORKS))
-    metric = METRICS[name]
-    if network == PIXELS and (layer or metric.layer) != "features":
-        raise ValueError(f"{text} needs the {layer or metric.layer} of a network, which raw pixels do not have.")
+    metric, there = METRICS[name], known_layers(network)
+    if layer is not None and layer not in there:
+        raise unknown(f"layer of {network}", layer, there)
+    if metric.layer not in there:
+        others = [name for name, other in NETWORKS.items() if metric.layer in other.layers and name == other.weights]
+        raise ValueError(
+            f"{text} needs the {metric.layer} of a network, but {network} has only {', '.join(there)}: take one of "
+            f"{', '.join(others)}."
+        )
+    if metric.layer == LOGITS and layer not in (None, LOGITS):
+        raise ValueError(f"{text} needs probabilities of classes, which {layer} are not: ask for {name}@{network}.")
     return Chosen(text, metric, network, layer or metric.layer)
+
+
+def known_layers(network: str) -> tuple[str, ...]:
+    """The layers of a network, of raw pixels themselves."""
+    return ("features",) if network == PIXELS else NETWORKS[network].layers
 
 
 def open_network(name: str, weights: Mapping[str, Path]) -> Extractor:
@@ -233,7 +253,9 @@ def listing() -> str:
     """All that --metrics and --weights may name, as lines."""
     networks = [("pixels", "", "raw pixels, no weights")]
     for name, network in NETWORKS.items():
-        networks.append((name, network.weights, network.file.rpartition("/")[2] + offline(network.package)))
+        of = network.file.rpartition("/")[2] + offline(network.package)
+        layers = f"; layers {', '.join(network.layers)}" * (len(network.layers) > 1)
+        networks.append((name, network.weights, of + layers))
     pairs = [(name, "", "") for name in comparisons.PIXELS]
     for name in comparisons.TRUNKS:
         of = f"torchvision's network and the linear layers of LPIPS 0.1, {name}.pth"

@@ -7,7 +7,7 @@ from typing import Any
 from jaxgen.commands.measure import Look, bar
 from jaxgen.evaluate.page import markup
 from jaxgen.evaluate.page.report import report
-from jaxgen.evaluate.pictures.comparison import PARTS, comparison
+from jaxgen.evaluate.pictures.comparison import PARTS, comparison, uncompared
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.pictures.samples import sample_pictures
 from jaxgen.evaluate.result import Result
@@ -19,7 +19,7 @@ from jaxgen.parallel import multihost
 def compared(fake: Side, real: Side, look: Look) -> list[Picture]:
     """What is shown of both sides."""
     if look.near is None:
-        return sample_pictures(fake, real)
+        return [*sample_pictures(fake, real), *uncompared(look.unseen)]
     with bar("pictures", PARTS) as done:
         return comparison(fake, real, look.near, look.space, done)
 

@@ -17,6 +17,7 @@ from jaxgen.conditioning import Control, dps, known, pigdm, posterior_variance, 
 from jaxgen.configuration import call
 from jaxgen.data import Source, Spec
 from jaxgen.io import images
+from jaxgen.io.location import check_file, location
 from jaxgen.io.progress import progress
 from jaxgen.operators import Operator
 from jaxgen.parallel import multihost
@@ -69,6 +70,7 @@ def restore(
     degraded, task = degradation(problem, spec), problem.task
     if not out.endswith(".png"):
         raise ValueError(f"--out must end in .png, got {out}.")
+    check_file("--out", location(out))
     if task != "inpaint" and run.config.data.space.name != "linear":
         raise ValueError(
             f"--task={task} measures means of pixels, which are no means in the space {run.config.data.space.name}: "

@@ -11,7 +11,7 @@ import numpy as np
 from jaxgen.commands import question
 from jaxgen.commands.model import Model, generated, labels_for
 from jaxgen.io import atomic, images, pictures
-from jaxgen.io.location import location
+from jaxgen.io.location import check_file, check_folder, location
 from jaxgen.io.progress import progress
 from jaxgen.io.rows import Rows, complete
 from jaxgen.parallel import multihost
@@ -26,6 +26,8 @@ def sample(model: Model, num: int, seed: int, label: str | None, out: str, strip
     of the first ones from noise to image. Batches are on disk when they are drawn, in a folder beside `out`, so that
     the same command goes on where one was killed."""
     check(out, num)
+    if strip is not None:
+        check_file("--strip", location(strip))
     labels = labels_for(model.run, num, label)
     if strip is not None:
         shown = path(model, min(num, STRIP), seed, labels)
@@ -49,7 +51,10 @@ def check(out: str, num: int) -> None:
     """Raises ValueError unless `out` names a PNG file, an npz file or a folder that can take `num` pictures."""
     if Path(out).suffix not in (".png", ".npz", "") and not out.endswith("/"):
         raise ValueError(f"--out must end in .png, .npz or / (a folder), got {out}.")
-    if not out.endswith((".png", ".npz")) and multihost.is_main():
+    if out.endswith((".png", ".npz")):
+        check_file("--out", location(out))
+    elif multihost.is_main():
+        check_folder("--out", location(out))
         pictures.check(location(out), num)
 
 

@@ -25,6 +25,7 @@ MANY = 10_000  # samples, with fewer of which a Fréchet distance is not compara
 FEWEST = 20  # samples that an error to first order is taken of
 SPLIT = 10  # images that a split of an Inception Score has at least
 BALLS = "a ball reaches the k-th nearest neighbour among its own kind"
+LOGITS = "logits"  # the layer of a network whose softmax is a probability of each class
 GROUPED = "± by a jackknife over groups of both sets, on the large side"
 
 
@@ -59,6 +60,8 @@ def fd(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
             "it with those of equally many alone.",
             stacklevel=2,
         )
+    if min(real.moments.n, fake.moments.n) <= d:
+        said.append("far too large, as there are no more images than features")
     error = None
     if fake.rows is not None and fake.n >= FEWEST:
         error = standard_error(influence(fake.rows, fake.moments, real.moments))
@@ -231,9 +234,9 @@ def finite(error: float) -> float | None:
 
 
 class Metric(NamedTuple):
-    """figures(real, fake, neighbours of both) -> Results that do not say their protocol. They are taken in `layer` and
-    need of both sets `fewest` images, and these fields of Seen; `errors` are those of the generated set that their
-    errors need besides, where there are images."""
+    """figures(real, fake, neighbours of both) -> Results that do not say their protocol. They are taken in `layer`, or
+    in another one unless that is LOGITS, and need of both sets `fewest` images, and these fields of Seen; `errors` are
+    those of the generated set that their errors need besides, where there are images."""
 
     figures: Callable[[Seen, Seen, Neighbourhood], list[Result]]
     real: tuple[str, ...]
@@ -253,7 +256,7 @@ METRICS = {
     "realism": Metric(realism, ("rows",), ("rows",), 4),
     "nn": Metric(nearest, ("rows",), ("rows",), 2),
     "vendi": Metric(diversity, (), ("rows",)),
-    "is": Metric(scores, (), ("rows",), 1, "logits"),
-    "mode_score": Metric(mode_score, ("classes", "rows"), ("classes", "rows"), 1, "logits"),
-    "am_score": Metric(am_score, ("classes", "rows"), ("classes", "rows"), 1, "logits"),
+    "is": Metric(scores, (), ("rows",), 1, LOGITS),
+    "mode_score": Metric(mode_score, ("classes", "rows"), ("classes", "rows"), 1, LOGITS),
+    "am_score": Metric(am_score, ("classes", "rows"), ("classes", "rows"), 1, LOGITS),
 }

@@ -1,17 +1,46 @@
 """Arrays of an .npz file that need not fit in memory: read in slices, as jaxgen.evaluate.distribution.blocks has it."""
 
+import io
 import lzma
 import math
 import threading
 import zipfile
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)  # of files that are damaged
-FOREIGN = (*BROKEN, ValueError, KeyError, RuntimeError, NotImplementedError)  # and of those that nobody here wrote
+FOREIGN = (*BROKEN, ValueError, KeyError, RuntimeError, NotImplementedError, MemoryError)  # or that nobody here wrote
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+LONGEST = 1 << 14  # bytes of a header
+
+
+class Header(NamedTuple):
+    """What an array is, said before its data, which `start` there."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    start: int
+
+
+def header(path: Path, name: str) -> Header:
+    """That of the array `name` in the .npz file `path`, of which nothing else is read. Raises ValueError where there is
+    none, or the file has not as many bytes as it says."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            size = file.getinfo(f"{name}.npy").file_size
+            with file.open(f"{name}.npy") as member:
+                first = io.BytesIO(member.read(LONGEST))
+        version = np.lib.format.read_magic(first)
+        shape, fortran, dtype = HEADERS[version](first)
+    except FOREIGN as error:
+        raise ValueError(f"expected an array as {name} in {path}, but it cannot be read: write it anew.") from error
+    if size - first.tell() < math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{path} ends early, as {name} is to be {dtype} {shape}: get it again.")
+    return Header(shape, fortran, dtype, first.tell())
 
 
 class Member:
@@ -23,15 +52,10 @@ class Member:
 
     def __init__(self, path: Path, name: str):
         self.path, self.lock = path, threading.Lock()
-        try:
-            self.file = zipfile.ZipFile(path).open(f"{name}.npy")
-            version = np.lib.format.read_magic(self.file)
-            self.shape, fortran, self.dtype = HEADERS[version](self.file)
-        except FOREIGN as error:
-            raise ValueError(f"expected an array as {name} in {path}, but it cannot be read: write it anew.") from error
+        self.shape, fortran, self.dtype, self.start = header(path, name)
         if fortran or self.dtype.hasobject or not self.shape or min(self.shape) < 0:
             raise ValueError(f"expected rows of numbers in C order as {name} in {path}, got others: write it anew.")
-        self.start = self.file.tell()
+        self.file = zipfile.ZipFile(path).open(f"{name}.npy")
 
     def __len__(self) -> int:
         return self.shape[0]

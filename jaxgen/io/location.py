@@ -32,3 +32,17 @@ def exists(path: Path) -> bool:
         return path.exists()
     except ImportError as error:
         raise ValueError(f"{path} cannot be read here ({error}): for gs://, pip install 'jaxgen[gcs]'.") from error
+
+
+def check_folder(flag: str, folder: Path) -> None:
+    """Raises ValueError where a file is in the place of `folder`, or of one that it is to be in."""
+    there = next((path for path in (folder, *folder.parents) if exists(path)), None)
+    if there is not None and not there.is_dir():
+        raise ValueError(f"{flag} must be a folder or where one can be made, got {folder}: {there} is a file.")
+
+
+def check_file(flag: str, path: Path) -> None:
+    """Raises ValueError where a folder is in the place of the file `path`, or a file in that of its folder."""
+    check_folder(f"the place of {flag}", path.parent)
+    if path.is_dir():
+        raise ValueError(f"{flag} must name a file, got the folder {path}.")

@@ -78,6 +78,9 @@ def test_few_samples_are_warned_of_with_their_bias():
     """FID of a thousand samples is printed beside the one of fifty thousand in a paper."""
     with pytest.warns(UserWarning, match=f"60 samples.* about the {floor(moments(REAL), 60):.3g} that"):
         figures("fd", REAL, FAKE)
+    with pytest.warns(UserWarning, match="no more features than their 4 dimensions"):
+        (few,) = figures("fd", REAL, FAKE[:4])
+    assert "far too large, as there are no more images than features" in few.definition
 
 
 def test_a_distance_of_infinitely_many_is_taken_of_five_thousand_and_more():

@@ -1,6 +1,7 @@
 """If these fail, the networks of FID and FVD are opened from another file, or under another name, than they say."""
 
 import hashlib
+from pathlib import Path
 
 import hashed
 import jax
@@ -8,9 +9,14 @@ import numpy as np
 import pytest
 import torch_files
 
-from jaxgen.evaluate.extractors import i3d, inception, lite0, torchvision_inception, vgg
+from jaxgen.commands import metrics
+from jaxgen.evaluate.extractors import dinov2, i3d, inception, lite0, torchvision_inception, vgg
 from jaxgen.evaluate.extractors.labels import published
+from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.inception import variables
+from jaxgen.models.recognition.vgg import Classifier
+
+TINY_DINOV2 = Path(__file__).parent.parent / "golden" / "metrics" / "dinov2_tiny.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,24 @@ def test_a_published_file_is_opened_by_its_rule(weights):
     found = jax.eval_shape(network.fn, network.params, jax.ShapeDtypeStruct((2, 32, 32, 3), np.uint8))
     widths = {"features": 2048, "logits": 1008, "spatial": 2023, "pool64": 64, "pool192": 192, "pool768": 768}
     assert {name: layer.shape for name, layer in found.items()} == {name: (2, d) for name, d in widths.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "opened"),
+    [
+        ("inception", lambda: inception.extractor(hashed.inception(), "0")),
+        ("vgg", lambda: vgg.extractor(hashed.vgg16() | hashed.vgg16_classifier(16), "0", Classifier(16))),
+        ("lite0", lambda: lite0.extractor(hashed.efficientnet_lite0(), "0")),
+        ("dinov2", lambda: dinov2.extractor(open_weights(TINY_DINOV2), heads=4)),
+    ],
+)
+def test_metrics_are_offered_the_layers_that_a_network_has(name, opened):
+    """Breaks if a layer is refused that is there, or found missing when weights are loaded and images are open."""
+    network, known = opened(), metrics.NETWORKS[name]
+    x = network.prepare(np.zeros((1, 32, 32, 3), np.uint8))
+    assert {*jax.eval_shape(network.fn, network.params, x)} == {*known.layers}
+    alike = [other for other in metrics.NETWORKS.values() if other.module == known.module]
+    assert {other.layers for other in alike} == {known.layers}
 
 
 def test_only_published_weights_have_a_published_name(weights):

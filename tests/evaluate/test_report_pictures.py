@@ -14,7 +14,7 @@ from jaxgen.evaluate.pictures.comparison import comparison
 from jaxgen.evaluate.pictures.distributions import components
 from jaxgen.evaluate.pictures.history import history
 from jaxgen.evaluate.pictures.neighbours import relative
-from jaxgen.evaluate.pictures.picture import tile, tiles
+from jaxgen.evaluate.pictures.picture import digits, tile, tiles
 from jaxgen.evaluate.pictures.samples import sample_pictures
 from jaxgen.evaluate.result import Result
 from jaxgen.evaluate.stream.sides import Side
@@ -168,12 +168,20 @@ def test_tiles_keep_proportions_and_pixels():
     assert (np.abs(tile(checker, 128).astype(int) - 127) <= 1).all()
 
 
+def test_notes_have_as_many_digits_as_each_other():
+    """Breaks if 12.0 stands beside 12.1 as 12, a copy looks rounded, or a large distance needs a power of ten."""
+    values = (0, 0.0449, 7.6, 12.0, 99.96, 123.4, 999.6, 12345.6)
+    assert [*map(digits, values)] == ["0", "0.0449", "7.60", "12.0", "100", "123", "1,000", "12,346"]
+
+
 def test_a_sorted_set_shows_more_than_its_first_class():
     """A grid of one class, or of other images than those of its side."""
     images = np.arange(200, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 48, 48, 1), np.uint8)
     [picture] = sample_pictures(Side("sorted", images), Side("moments", ()))
     cells = picture.image[2 + 24 :: 50, 2 + 24 :: 50, 0].ravel()
     np.testing.assert_array_equal(cells, np.linspace(0, 199, 64).astype(int))
+    assert picture.caption == "64 of 200 images of sorted, evenly spread."
+    assert sample_pictures(Side("few", images[:9]), Side("moments", ()))[0].caption == "All 9 images of few."
 
 
 def test_charts_of_features_are_of_both_sets(shown):

@@ -10,6 +10,7 @@ from hashed import tensor
 from PIL import Image
 from tiny_clip import TOKENS, VOCABULARY, WIDTH
 
+from jaxgen.commands.metrics import NETWORKS
 from jaxgen.evaluate.extractors import clip, dinov2
 from jaxgen.evaluate.extractors.labels import sized
 from jaxgen.evaluate.stream.features import extract
@@ -79,7 +80,11 @@ def test_the_name_tells_the_protocol(path, weights):
     other = clip.open(path, "cmmd", "gelu")
     assert "gelu, input 32 px cmmd" in other.name and "quick" not in other.name
     images = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    a, b = (next(extract(network, [images], batch=8))["features"] for network in (one, other))
+    layers = [next(extract(network, [images], batch=8)) for network in (one, other)]
+    assert {frozenset(found) for found in layers} == {
+        frozenset(NETWORKS[name].layers) for name in ("clip", "clip_cmmd")
+    }
+    a, b = (found["features"] for found in layers)
     assert 1e-4 < np.abs(a - b).max() < 0.1
     for wrong in (("tf1",), ("clip", "relu")):
         with pytest.raises(ValueError, match="of CLIP must be"):

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from jaxgen.io.progress import duration, progress
+from jaxgen.io.progress import duration, progress, tracked, watching
 
 
 class Terminal(io.StringIO):
@@ -43,6 +43,27 @@ def test_a_terminal_gets_a_bar():
             clock.now += 6.0
     text = file.getvalue()
     assert "\x1b[" in text and "10/10" in text and "loss 0.5" in text and "1.33 s/step" in text
+
+
+def test_parts_that_are_not_alike_have_no_rate():
+    """Breaks if the time left is told from a metric of a second to one of an hour."""
+    file, clock = io.StringIO(), Clock()
+    with progress(2, unit="", file=file, clock=clock) as bar:
+        for step in (0, 1):
+            bar.update(step, "kid")
+            clock.now += 10.0
+    assert file.getvalue().splitlines() == ["0/2    0%  kid", "1/2   50%  kid"]
+
+
+def test_a_loop_within_a_computation_is_watched_from_without():
+    """Breaks if a share is told of a part that is not begun, to whoever watched before, or a loop changes by it."""
+    heard = []
+    assert [*tracked("ab", 2)] == ["a", "b"]
+    with watching(heard.append):
+        loop = tracked("abcd", 4)
+        assert not heard and next(loop) == "a" and heard == [0]
+        assert [*loop] == ["b", "c", "d"] and heard == [0, 0.25, 0.5, 0.75]
+    assert [*tracked("ab", 2)] == ["a", "b"] and len(heard) == 4
 
 
 def test_an_interrupt_passes_through():

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxgen.commands.metrics import NETWORKS
 from jaxgen.evaluate.extractors.i3d import extractor
 from jaxgen.models.recognition.i3d import variables
 
@@ -26,8 +27,9 @@ def test_logits_match_the_reference(golden, state):
     epsilon, a pool over too few frames or other resizing shows here."""
     data = golden("metrics/i3d")
     network = extractor(state, "0" * 64)
-    found = jax.jit(network.fn)(network.params, data["clip"][None])["features"]
-    np.testing.assert_allclose(found, data["logits"], rtol=0, atol=1e-5 * np.abs(data["logits"]).max())
+    found = jax.jit(network.fn)(network.params, data["clip"][None])
+    assert {*found} == {*NETWORKS["i3d"].layers}
+    np.testing.assert_allclose(found["features"], data["logits"], rtol=0, atol=1e-5 * np.abs(data["logits"]).max())
 
 
 def test_both_published_layouts_are_the_same_network(state):

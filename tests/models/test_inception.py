@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.evaluate.extractors.inception import RULES
+from jaxgen.commands.metrics import NETWORKS
+from jaxgen.evaluate.extractors.inception import RULES, layers
 from jaxgen.models.recognition import torchvision_inception
 from jaxgen.models.recognition.inception import SIDE, InceptionV3, variables
 from jaxgen.models.recognition.inception_names import CONVOLUTIONS
@@ -59,9 +60,10 @@ def test_torchvisions_network_matches_torchvision(golden, state):
     head = {"AuxLogits.conv0.conv.weight": np.zeros((128, 768, 1, 1), np.float32)}
     x = (np.float32(hashed.image("golden/s299/0", SIDE, SIDE))[None] - 127.5) / 127.5
     network = torchvision_inception.NETWORK
-    found = jax.jit(network.apply)(torchvision_inception.variables(state | fc | head), x).logits
+    found = jax.jit(network.apply)(torchvision_inception.variables(state | fc | head), x)
+    assert {*layers(found)} == {*NETWORKS["torchvision_inception"].layers}
     expected = golden("metrics/torchvision_inception")["logits"]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(found.logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_the_archive_of_stylegan_is_the_same_network(state):

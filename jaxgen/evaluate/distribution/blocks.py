@@ -27,6 +27,11 @@ def blocks(rows: Any) -> Iterator[tuple[int, Any]]:
         yield start, rows[start : start + BLOCK]
 
 
+def number(rows: Any) -> int:
+    """How many blocks of up to BLOCK rows there are."""
+    return -(-len(rows) // BLOCK)
+
+
 def shape(rows: Any) -> tuple[int, ...]:
     """That of all rows as one array."""
     return (len(rows), *np.shape(rows[:1])[1:])

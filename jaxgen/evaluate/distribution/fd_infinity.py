@@ -7,6 +7,7 @@ import numpy as np
 from jaxgen.evaluate.distribution.blocks import taken
 from jaxgen.evaluate.distribution.frechet import Moments, frechet, moments
 from jaxgen.evaluate.distribution.frechet_error import influence
+from jaxgen.io.progress import tracked
 
 
 class Extrapolation(NamedTuple):
@@ -42,7 +43,7 @@ def frechet_infinity(
     sizes = np.linspace(fewest, n, points).astype(int)
     weights = np.linalg.pinv(np.stack([np.ones(points), 1 / sizes], 1))
     random, taking, distances = np.random.default_rng(seed), np.zeros(n), []
-    for size, weight in zip(sizes, weights[0], strict=True):
+    for size, weight in tracked(zip(sizes, weights[0], strict=True), points):
         chosen = random.permutation(n)[:size]
         taking[chosen] += weight / size
         part = moments(np.reshape(taken(rows, chosen), (size, -1)))

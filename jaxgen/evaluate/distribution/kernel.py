@@ -16,8 +16,9 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from jaxgen.evaluate.distribution.blocks import View, taken
+from jaxgen.evaluate.distribution.blocks import View, number, taken
 from jaxgen.evaluate.distribution.scan import Block, centre_of, centred, flat, placed, products, read, spread
+from jaxgen.io.progress import tracked
 from jaxgen.parallel.mesh import batch_sharding, make_mesh, replicated
 
 PANEL = 250  # rows of a subset at a time, and their pairs with those from there on: little more than half of all
@@ -78,7 +79,7 @@ def kid(x: Any, y: Any, subsets: int = 100, size: int = 1000, seed: int = 2020) 
     state, centre, mesh = np.random.RandomState(seed), centre_of(x, y), make_mesh()
     of_subsets, at = subset_sums(mesh), placed(centre, mesh)
     found, pairs = [], np.zeros((mesh.size, 2, size, len(centre)), at.dtype)
-    for start in range(0, subsets, mesh.size):  # one on each device
+    for start in tracked(range(0, subsets, mesh.size), -(-subsets // mesh.size)):  # one on each device
         count = min(mesh.size, subsets - start)
         for pair in pairs[:count]:
             for rows, out in zip((x, y), pair, strict=True):
@@ -193,7 +194,7 @@ def table(x: Any, y: Any, kernel: Kernel, centre: np.ndarray) -> tuple[Own, Own,
 
     def own(rows: Any) -> Own:
         others, itself = np.zeros(len(rows)), np.zeros(len(rows))
-        for i, (mine, _, a) in enumerate(read(rows, centre, mesh)):
+        for i, (mine, _, a) in enumerate(tracked(read(rows, centre, mesh), number(rows))):
             for j, (yours, _, b) in enumerate(read(rows, centre, mesh, i), i):
                 along, down, diagonal = jax.device_get(block(a, b, at, i == j))
                 others[mine] += along[: mine.stop - mine.start]
@@ -204,7 +205,7 @@ def table(x: Any, y: Any, kernel: Kernel, centre: np.ndarray) -> tuple[Own, Own,
         return Own(others, itself)
 
     from_x, from_y = np.zeros(len(x)), np.zeros(len(y))
-    for mine, _, a in read(x, centre, mesh):
+    for mine, _, a in tracked(read(x, centre, mesh), number(x)):
         for yours, _, b in read(y, centre, mesh):
             along, down, _ = jax.device_get(block(a, b, at, False))
             from_x[mine] += along[: mine.stop - mine.start]

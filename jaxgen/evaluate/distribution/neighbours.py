@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.evaluate.distribution.blocks import taken
+from jaxgen.evaluate.distribution.blocks import number, taken
 from jaxgen.evaluate.distribution.repeats import distinct, expanded
 from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, measured, placed, read, rounded, spread
+from jaxgen.io.progress import tracked
 from jaxgen.parallel.mesh import batch_sharding, make_mesh
 
 SPARE = 12  # candidates beyond the k that are asked for
@@ -59,7 +60,7 @@ def others(points: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(points)
     centre, mesh, count = centre_of(points), make_mesh(), min(k + SPARE, n)
     found: list[Candidates] = []
-    for i, a in enumerate(rounded(block) for _, _, block in read(points, centre, mesh)):
+    for i, a in enumerate(rounded(block) for _, _, block in tracked(read(points, centre, mesh), number(points))):
         for j, b in enumerate((rounded(block) for _, _, block in read(points, centre, mesh, i)), i):
             if j == len(found):
                 found.append(nobody(len(b.x), count, mesh))
@@ -98,7 +99,7 @@ def proposals_of(
     """`count` candidates for each query i among the points but own_i, by rows that may be rounded."""
     mesh = make_mesh()
     found = []
-    for rows, _, a in read(queries, centre, mesh):
+    for rows, _, a in tracked(read(queries, centre, mesh), number(queries)):
         a = near(a)
         one = nobody(len(a.x), count, mesh)
         mine = placed(padded(own[rows], len(a.x)), mesh)

@@ -6,9 +6,11 @@ import jax
 import numpy as np
 from jax import Array
 
+from jaxgen.evaluate.distribution.blocks import number
 from jaxgen.evaluate.distribution.neighbours import Ranking, leave_one_out, lowest, padded
 from jaxgen.evaluate.distribution.repeats import distinct
 from jaxgen.evaluate.distribution.scan import Block, bounds, centre_of, placed, read, rounded, spread, squared_distances
+from jaxgen.io.progress import tracked
 from jaxgen.parallel.mesh import make_mesh
 
 FEW = 1 / 500  # of the pairs of two blocks, which the host measures while the device multiplies them again unrounded
@@ -73,7 +75,7 @@ def among(queries: Any, centres: Any, of_queries: np.ndarray, of_centres: np.nda
     """`membership` of rows that differ, of which the centres are there `count` times."""
     mesh, mean = make_mesh(), centre_of(centres, queries)
     found = Membership(np.zeros(len(queries), int), np.zeros(len(centres), bool), np.zeros(len(centres), bool))
-    for rows, raw, a in read(queries, mean, mesh):
+    for rows, raw, a in tracked(read(queries, mean, mesh), number(queries)):
         for others, others_raw, b in read(centres, mean, mesh):
             radii = placed((around(of_queries[rows], len(a.x)), around(of_centres[others], len(b.x))), mesh)
             many = placed(np.pad(count[others], (0, len(b.x) - len(others_raw))), mesh)

@@ -18,6 +18,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 
 from jaxgen.evaluate.distribution import blocks
+from jaxgen.io.progress import tracked
 from jaxgen.parallel.mesh import batch_sharding, replicated
 
 PAIRS = 32  # on the host at a time, whose differences the cache of a core holds
@@ -155,7 +156,7 @@ def bounds(a: Block, b: Block) -> tuple[Array, Array]:
 def measured(queries: Any, points: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """`squared_distances` of the pairs i, j [P] of rows that need not be in memory."""
     found, block_of = np.empty(len(i)), j // blocks.BLOCK
-    for start, a in blocks.blocks(queries):
+    for start, a in tracked(blocks.blocks(queries), blocks.number(queries)):
         mine = np.flatnonzero(i // blocks.BLOCK == start // blocks.BLOCK)
         for block in np.unique(block_of[mine]):
             first = block * blocks.BLOCK

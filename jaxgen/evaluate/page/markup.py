@@ -84,6 +84,8 @@ def _figure(picture: Picture) -> str:
             kind, drawn = "wide", _table(table)
         case np.ndarray() as image:
             kind, drawn = "image", _image(image, html.escape(picture.title, quote=True))
+        case None:
+            kind, drawn = "wide", ""
         case chart:
             kind, drawn = "chart", _chart(chart, html.escape(picture.title, quote=True))
     return f"<figure class={kind}>{drawn}<figcaption><b>{title}</b> {caption}</figcaption></figure>"

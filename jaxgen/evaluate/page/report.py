@@ -51,7 +51,7 @@ def report(
     }
     atomic.write(folder / "metrics.json", json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
     for picture in pictures:
-        if not isinstance(picture.image, Table):
+        if picture.image is not None and not isinstance(picture.image, Table):
             images.save(folder / f"{markup.slug(picture.title)}.png", pixels(picture.image))
     return atomic.write(folder / "report.html", page(title, results, pictures, document["config"], summary).encode())
 

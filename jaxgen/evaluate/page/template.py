@@ -71,7 +71,7 @@ figcaption b { color: var(--ink); font-weight: 600; display: block; overflow-wra
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.2rem, 1fr)); gap: .4rem; }
 .tile, .head { min-width: 0; font-size: .68rem; line-height: 1.4; color: var(--quiet); }
 .tile img { width: 100%; }
-.tile .note { font-size: inherit; margin: 0; overflow: hidden; overflow-wrap: anywhere; }
+.tile .note { font-size: inherit; margin: .25rem 0 0; overflow: hidden; overflow-wrap: anywhere; }
 .tile .note { font-variant-numeric: tabular-nums; }
 .tile .note { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
 .lead img { outline: 2px solid var(--mark); }

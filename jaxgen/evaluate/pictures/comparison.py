@@ -24,21 +24,32 @@ def comparison(
     near:   neighbours of the images of `fake` and `real` in some features, rows [m, d] and [n, d].
     space:  how a reader calls these, "raw pixels" or "DINOv2 features".
 
-    Of sets of up to 5 images, samples and real images alone.
+    In place of what there is none of, the reason.
     """
     pictures = sample_pictures(fake, real)
     x, y = near.fake, near.real
     if min(len(x), len(y)) <= K:
-        return pictures
+        return [*pictures, *uncompared(f"they need more than {K} images of each side")]
     done(1)
     pictures += neighbour_pictures(fake, real, *near.across, radii(near.among_real, 1), space)
     done(2)
     if counted(radii(near.among_real, BALLS)).any():
         pictures += realism_pictures(fake, near.realism, space)
+    else:
+        pictures.append(Picture("No realism", None, f"Most real images are there {BALLS + 1} times.", "Realism"))
     done(3)
     if fake.labels is not None and real.labels is not None:
         pictures += class_table(fake, real, x, y, near.across[1][:, 0], near.membership(K), space, K)
+    elif fake.labels is not None or real.labels is not None:
+        bare = fake if fake.labels is None else real
+        pictures.append(Picture("No table of classes", None, f"{bare.name} has no classes.", "Classes"))
     done(4)
     pictures += feature_pictures(x, y, space)
     done(5)
     return pictures
+
+
+def uncompared(reason: str) -> list[Picture]:
+    """What stands in place of all but the samples and real images, for this `reason`, if any."""
+    title = "No check for copies, realism, classes or features"
+    return [Picture(title, None, f"{reason[0].upper()}{reason[1:]}.", "Comparison")] if reason else []

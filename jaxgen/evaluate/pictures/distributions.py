@@ -35,7 +35,7 @@ def feature_pictures(fake: Any, real: Any, space: str) -> list[Picture]:
             f"Distance to the mean of {space}",
             plots.histogram(distances, "distance to the mean of the real images"),
             f"{said}. Samples that are nearer than real images are too much of a kind, farther ones have "
-            "something that no real image has.",
+            "something that no real image has. Dashed are the means.",
             "Features",
         ),
     ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxgen.evaluate.pictures.picture import Picture, Sheet, picked, tiles
+from jaxgen.evaluate.pictures.picture import Picture, Sheet, digits, picked, tiles
 from jaxgen.evaluate.stream.sides import Side
 
 SHOWN = 12
@@ -58,7 +58,7 @@ def sheet(
     k = index.shape[1]
     notes = [
         [f"{ratio[i]:.2f} · {name(fake, i)}"]
-        + [f"{distance:.3g} · {name(real, j)}" for j, distance in zip(index[i], np.sqrt(squared[i]), strict=True)]
+        + [f"{digits(distance)} · {name(real, j)}" for j, distance in zip(index[i], np.sqrt(squared[i]), strict=True)]
         for i in samples
     ]
     heads = ("sample", "nearest", *(f"{place}." for place in range(2, k + 1)))

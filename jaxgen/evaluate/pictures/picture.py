@@ -37,12 +37,20 @@ class Table(NamedTuple):
 
 class Picture(NamedTuple):
     """What is shown, under which title, and the caption that says what is seen. An image is uint8 [H, W, 1 or 3], a
-    chart one of `jaxgen.io.plots`. Pictures of one `section` stand together under its name."""
+    chart one of `jaxgen.io.plots`; with None there is nothing to show, and the caption says why. Pictures of one
+    `section` stand together under its name."""
 
     title: str
-    image: "np.ndarray | Figure | Sheet | Table"
+    image: "np.ndarray | Figure | Sheet | Table | None"
     caption: str = ""
     section: str = "Model"
+
+
+def digits(value: float) -> str:
+    """A number in a note: three digits, or all of a whole number that has more; 0 is nothing but 0."""
+    if abs(value) >= 999.5:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".removesuffix(".") if value else "0"
 
 
 def tile(image: np.ndarray, side: int) -> np.ndarray:

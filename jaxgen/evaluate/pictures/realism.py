@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxgen.evaluate.pictures.picture import Picture, Sheet, picked, tiles
+from jaxgen.evaluate.pictures.picture import Picture, Sheet, digits, picked, tiles
 from jaxgen.evaluate.stream.sides import Side
 
 COLUMNS, ROWS = 8, 2
@@ -28,4 +28,4 @@ def sheet(fake: Side, realism: np.ndarray, shown: np.ndarray) -> Sheet:
     columns = min(COLUMNS, len(shown))
     shown = shown[: len(shown) // columns * columns].reshape(-1, columns)
     small = tiles(picked(fake.rows, shown.ravel()))
-    return Sheet(small.reshape(*shown.shape, *small.shape[1:]), [[f"{realism[i]:.3g}" for i in row] for row in shown])
+    return Sheet(small.reshape(*shown.shape, *small.shape[1:]), [[digits(realism[i]) for i in row] for row in shown])

@@ -16,6 +16,8 @@ def sample_pictures(fake: Side, real: Side) -> list[Picture]:
         if len(side):
             count = min(SHOWN, len(side))
             caption = f"{count} of {len(side):,} images of {side.name}, evenly spread."
+            if count == len(side):
+                caption = f"All {count} images of {side.name}."
             shown = picked(side.rows, np.linspace(0, len(side) - 1, count).astype(int))
             alike = len({image.shape for image in shown}) == 1
             grid = images.grid(np.stack(shown) if alike else tiles(shown), COLUMNS)

@@ -21,7 +21,7 @@ import numpy as np
 
 from jaxgen import data
 from jaxgen.data.folder import bases_of, files, open_folder
-from jaxgen.data.images import read_image
+from jaxgen.data.images import open_image, read_image
 from jaxgen.data.records import Records, Source
 from jaxgen.evaluate.distribution.blocks import View
 from jaxgen.io import archive, images
@@ -85,6 +85,8 @@ def open_side(text: str, image_size: int | None = None, skip_bad: bool = False) 
     path = Path(name).expanduser()
     if path.is_dir():
         return of_folder(path, split, image_size, skip_bad)
+    if path.is_absolute() or len(path.parts) > 1 and path.parent.is_dir():
+        raise ValueError(f"there is no folder {path}: correct the path.")
     return of_source(data.load(name, split, image_size=image_size), f"{name}:{split}", image_size)
 
 
@@ -107,12 +109,13 @@ def of_file(path: Path) -> Side:
             f"{path}: {'reshape' if rows.dtype == np.uint8 else 'scale, round and convert'} them."
         )
     beside = {"arr_0": "arr_1", "images": "labels"}[images_of]
-    labels = archive.Member(path, beside)[:] if beside in names else None
-    if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iu"):
+    classes = archive.Member(path, beside) if beside in names else None
+    if classes is not None and (classes.shape != (len(rows),) or classes.dtype.kind not in "iu"):
         raise ValueError(
-            f"expected {len(rows)} whole numbers as {beside} in {path}, got {labels.dtype} {labels.shape}: write it "
+            f"expected {len(rows)} whole numbers as {beside} in {path}, got {classes.dtype} {classes.shape}: write it "
             "anew."
         )
+    labels = None if classes is None else classes[:]
     levels = levels_of(path) if "levels" in names else 256
     statistics = path if {"mu", "sigma"} <= {*names} else None
     key, shown = f"{levels} {stamp([path])}", scaled(Checked(rows, levels, path), levels)
@@ -154,6 +157,8 @@ def of_folder(folder: Path, split: str, image_size: int | None, skip_bad: bool) 
     bad = damaged(paths) if skip_bad else ()
     source = open_folder(folder, split, image_size, without=bad)
     paths = [path for path in paths if path not in bad]
+    if not source.records.in_memory:
+        check_headers(paths, image_size is None)
     base = bases_of(folder)[split.partition("[")[0]]
     shown = [path.relative_to(base).as_posix() for path in paths]
     classes = source.spec.class_names
@@ -197,6 +202,25 @@ class Files:
         with ThreadPoolExecutor(READERS) as pool:
             parts = pool.map(self.records.read, np.array_split(indices, min(READERS, max(1, len(indices)))))
         return np.concatenate([part["x"] for part in parts])
+
+
+def check_headers(paths: Sequence[Path], of_one_size: bool) -> None:
+    """Raises ValueError for a file that can be no image by its header, or has not the size that all must have: sooner
+    than when it is read, after thousands of others."""
+
+    def size(path: Path) -> tuple[int, int]:
+        with open_image(path) as image:
+            return image.size
+
+    with ThreadPoolExecutor(READERS) as pool:
+        sizes = list(pool.map(size, paths))
+    # a photo may be marked as lying on its side
+    other = [i for i, found in enumerate(sizes) if of_one_size and sorted(found) != sorted(sizes[0])]
+    if other:
+        first, wrong = ("x".join(map(str, sizes[i])) for i in (0, other[0]))
+        raise ValueError(
+            f"expected images of one size, got {wrong} pixels in {paths[other[0]]} after {first}: set --image_size."
+        )
 
 
 def damaged(paths: Sequence[Path]) -> Collection[Path]:

@@ -3,16 +3,19 @@
 import math
 import os
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.evaluate.distribution.frechet import Moments, covariance, from_statistics, moments
+from jaxgen.evaluate.distribution.blocks import blocks
+from jaxgen.evaluate.distribution.frechet import Moments, covariance, from_statistics, merge, moments
 from jaxgen.io import archive, atomic
 
 SUFFIX = {"features": "", "spatial": "_s"}  # of the arrays of a layer, as guided-diffusion has them
 UNLIKE = 1e-4  # of the largest variance may a covariance in float32 differ from its transpose
+WIDEST, TEXT = 1 << 14, 10_000  # dimensions, whose covariance takes 2 GB, and characters that are read
 
 
 class About(NamedTuple):
@@ -44,23 +47,50 @@ def names(layer: str) -> tuple[str, str]:
 
 
 def about(path: Path) -> About:
-    """What the file says of itself, without its covariances. Raises ValueError where it is no file of statistics."""
+    """What the file says of itself, without its covariances: of arrays that are not as they must be, nothing but the
+    header is read. Raises ValueError where it is no file of statistics."""
     there = set(archive.names(path))
-    features, n = (loaded(path, name) if name in there else None for name in ("features", "n"))
-    if features is not None and (features.shape or features.dtype.kind != "U"):
-        raise ValueError(
-            f"expected a text as features in {path}, got {features.dtype} {features.shape}: write it anew."
-        )
-    if n is not None and (n.shape or n.dtype.kind not in "iuf" or not (n >= 2 and n == np.floor(n) and n < 2**53)):
-        raise ValueError(f"expected a whole number of at least 2 as n in {path}, got {n}: write it anew.")
+    features, n = None, None
+    if "features" in there:
+        features = single(path, "features", "U", "a text")
+    if "n" in there:
+        n = single(path, "n", "iuf", "a whole number of at least 2")
+        if not (n >= 2 and n == np.floor(n) and n < 2**53):
+            raise ValueError(f"expected a whole number of at least 2 as n in {path}, got {n}: write it anew.")
     if "pool_3" in there:
         rows = archive.Member(path, "pool_3")
-        layers, n = {"features": math.prod(rows.shape[1:])}, np.asarray(len(rows))
+        layers, n = {"features": width(path, "pool_3", math.prod(rows.shape[1:]))}, np.asarray(len(rows))
     else:
         ends = {name[2:] for name in there if name.startswith("mu") and f"sigma{name[2:]}" in there}
         known = {end: layer for layer, end in SUFFIX.items()}
-        layers = {known.get(end, end[1:]): archive.Member(path, f"mu{end}").shape[0] for end in ends}
+        layers = {known.get(end, end[1:]): dimensions(path, f"mu{end}", f"sigma{end}") for end in ends}
     return About(None if features is None else str(features), None if n is None else int(n), layers)
+
+
+def single(path: Path, name: str, kinds: str, what: str) -> Any:
+    """An array of the file without axes, of one of the `kinds` of types, which is `what` it must be."""
+    shape, _, dtype, _ = archive.header(path, name)
+    if shape or dtype.kind not in kinds or dtype.itemsize > 4 * TEXT:
+        raise ValueError(f"expected {what} as {name} in {path}, got {dtype} {shape}: write it anew.")
+    return loaded(path, name)
+
+
+def dimensions(path: Path, mean: str, spread: str) -> int:
+    """How many a mean and its covariance have, by their headers."""
+    (shape, *_), (square, *_) = (archive.header(path, name) for name in (mean, spread))
+    if len(shape) != 1 or square != 2 * shape:
+        raise ValueError(
+            f"expected a mean [d] as {mean} and a covariance [d, d] as {spread} in {path}, got {shape} and {square}: "
+            "write it anew."
+        )
+    return width(path, mean, shape[0])
+
+
+def width(path: Path, name: str, d: int) -> int:
+    """The dimensions `d` of the array `name`, if memory is meant for so many."""
+    if not 0 < d <= WIDEST:
+        raise ValueError(f"expected 1 to {WIDEST:,} dimensions as {name} in {path}, got {d:,}: take other features.")
+    return d
 
 
 def read(path: str | os.PathLike, features: str, layer: str = "features") -> Moments:
@@ -79,21 +109,28 @@ def read(path: str | os.PathLike, features: str, layer: str = "features") -> Mom
         there = ", ".join(sorted(archive.names(path))) or "none"
         raise ValueError(f"expected arrays {' and '.join(names(layer))}{alone} in {path}, got {there}.")
     if "pool_3" in archive.names(path):
-        return moments(numbers(path, "pool_3"))
+        check_numbers(path, "pool_3")
+        parts = (rows.reshape(len(rows), -1).astype(np.float64) for _, rows in blocks(archive.Member(path, "pool_3")))
+        return reduce(merge, map(moments, parts))
     mean, spread = (numbers(path, name) for name in names(layer))
-    if mean.ndim == 1 and spread.shape == 2 * mean.shape:
-        largest = np.abs(np.diag(spread)).max()
-        if not (np.abs(spread - spread.T).max() <= UNLIKE * largest and np.diag(spread).min() >= 0):
-            raise ValueError(f"the covariance in {path} is not symmetric with variances of at least 0: write it anew.")
+    largest = np.abs(np.diag(spread)).max()
+    if not (np.abs(spread - spread.T).max() <= UNLIKE * largest and np.diag(spread).min() >= 0):
+        raise ValueError(f"the covariance in {path} is not symmetric with variances of at least 0: write it anew.")
     return from_statistics(mean, spread, said.n)
 
 
 def numbers(path: Path, name: str) -> np.ndarray:
     """A real array of the file in float64."""
-    found = loaded(path, name)
-    if found.dtype.kind not in "iuf" or not found.size:
-        raise ValueError(f"expected numbers as {name} in {path}, got {found.dtype} {found.shape}: write it anew.")
-    return found.astype(np.float64)
+    check_numbers(path, name)
+    found: np.ndarray = loaded(path, name).astype(np.float64)
+    return found
+
+
+def check_numbers(path: Path, name: str) -> None:
+    """Raises ValueError unless the array is one of real numbers by its header."""
+    shape, _, dtype, _ = archive.header(path, name)
+    if dtype.kind not in "iuf" or 0 in shape:
+        raise ValueError(f"expected numbers as {name} in {path}, got {dtype} {shape}: write it anew.")
 
 
 def loaded(path: Path, name: str) -> Any:

@@ -159,7 +159,7 @@ def test_files_that_do_not_go_together_are_refused(two, tmp_path, capsys):
         torn.write_text(text)
         assert "not a file of ratings" in refused(capsys, "ratings", torn)
     assert "no ratings" in refused(capsys, "ratings", save(tmp_path / "none.json", "Dee", []))
-    assert "No such file" in refused(capsys, "ratings", tmp_path / "missing.json")
+    assert "there is no file" in refused(capsys, "ratings", tmp_path / "missing.json")
 
 
 def test_a_pair_that_was_half_answered_counts_where_it_was(tmp_path):
