@@ -249,7 +249,7 @@ def next_scale() -> dict[str, Any]:
 
 
 def filtered() -> dict[str, Any]:
-    """What is drawn of categorical distributions."""
+    """What is drawn of the levels."""
     return {
         "temperature": 1.0,
         "top_k": None,  # draw among the k likeliest values,

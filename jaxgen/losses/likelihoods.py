@@ -16,7 +16,7 @@ the way from levels to model space is added.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -38,6 +38,8 @@ class Likelihood(NamedTuple):
     mean:       parameters -> x [B, H, W, C], the image that is shown for them.
     sample:     (keys [B], parameters) -> x [B, H, W, C].
     outputs:    C -> how many channels of parameters images of C channels have.
+    logits:     (parameters, x [B, H, W, c] of the first c channels) -> [B, H, W, levels], of the levels of the next one
+                given these: log P up to what is the same for all levels. None for a density.
     density:    whether log_prob is that of a density over model space, not of the integers;
     bounded:    whether of one in [-1, 1] alone;
     separate:   whether the parameters are C blocks, each the whole distribution of its channel: a network may show each
@@ -48,6 +50,7 @@ class Likelihood(NamedTuple):
     mean: Callable[[Array], Array]
     sample: Callable[[Array, Array], Array]
     outputs: Callable[[int], int]
+    logits: Callable[[Array, Array], Array] | None = None
     density: bool = False
     bounded: bool = False
     separate: bool = False
@@ -87,17 +90,23 @@ def binomial(levels: int) -> Likelihood:
     draws. Its gradient is n times the cross-entropy of p and k/n, and it is a probability, which that is not."""
     n = levels - 1
 
-    def log_prob(logits: Array, x: Array) -> Array:
+    def log_level(logits: Array, x: Array) -> Array:
         k = 0.5 * n * (x + 1)
         ways = gammaln(n + 1.0) - gammaln(k + 1) - gammaln(n - k + 1)
-        return total(ways + k * jax.nn.log_sigmoid(logits) + (n - k) * jax.nn.log_sigmoid(-logits))
+        return ways + k * jax.nn.log_sigmoid(logits) + (n - k) * jax.nn.log_sigmoid(-logits)
 
     def sample(keys: Array, logits: Array) -> Array:
         each = fold(keys, OUTPUT), jax.nn.sigmoid(logits)
         k = jax.vmap(lambda key, p: jax.random.binomial(key, n, p, dtype=p.dtype))(*each)
         return 2 * k / n - 1
 
-    return Likelihood(log_prob, lambda logits: 2 * jax.nn.sigmoid(logits) - 1, sample, lambda channels: channels)
+    return Likelihood(
+        lambda logits, x: total(log_level(logits, x)),
+        lambda logits: 2 * jax.nn.sigmoid(logits) - 1,
+        sample,
+        outputs=lambda channels: channels,
+        logits=lambda logits, seen: log_level(of_next(logits, seen), every(levels, seen)),
+    )
 
 
 def categorical(levels: int) -> Likelihood:
@@ -120,7 +129,14 @@ def categorical(levels: int) -> Likelihood:
         k = jnp.argmax(logits + gumbel(keys, OUTPUT, logits), axis=-1)
         return (2 * k / (levels - 1) - 1).astype(logits.dtype)
 
-    return Likelihood(log_prob, mean, sample, lambda channels: channels * levels, separate=True)
+    return Likelihood(
+        log_prob,
+        mean,
+        sample,
+        outputs=lambda channels: channels * levels,
+        logits=lambda parameters, seen: split(parameters)[..., seen.shape[-1], :],
+        separate=True,
+    )
 
 
 def discretized_logistic(levels: int) -> Likelihood:
@@ -135,11 +151,16 @@ def discretized_logistic(levels: int) -> Likelihood:
         mean, log_scale = jnp.split(parameters, 2, axis=-1)
         return settled(mean + jnp.exp(jnp.maximum(log_scale, FLOOR)) * logistic(keys, OUTPUT, mean), levels)
 
+    def logits(parameters: Array, seen: Array) -> Array:
+        mean, log_scale = (of_next(part, seen) for part in jnp.split(parameters, 2, axis=-1))
+        return log_bin(every(levels, seen), mean, log_scale, levels)
+
     return Likelihood(
         log_prob,
         lambda parameters: jnp.clip(jnp.split(parameters, 2, axis=-1)[0], -1, 1),
         sample,
         lambda channels: 2 * channels,
+        logits,
     )
 
 
@@ -153,13 +174,20 @@ def discretized_logistic_mixture(levels: int, mixtures: int = 10) -> Likelihood:
     Source: Salimans et al. 2017, "PixelCNN++", sections 2.1 and 2.2, with the numbers of its code.
     """
 
-    def log_prob(parameters: Array, x: Array) -> Array:
-        mixture, pixels = unpack(parameters, mixtures), x[..., None]
+    def joint(parameters: Array, x: Sequence[Array]) -> Array:
+        """log P of the first channels, as many as x has, each [..., 1]."""
+        mixture = unpack(parameters, mixtures)
         logp = jax.nn.log_softmax(mixture.logits)
-        for c in range(x.shape[-1]):
-            mean = mixture.mean(c, [pixels[..., i, :] for i in range(c)])
-            logp = logp + log_bin(pixels[..., c, :], mean, mixture.log_scales[..., c, :], levels)
-        return total(jax.nn.logsumexp(logp, axis=-1))
+        for c, value in enumerate(x):
+            logp = logp + log_bin(value, mixture.mean(c, x[:c]), mixture.log_scales[..., c, :], levels)
+        return jax.nn.logsumexp(logp, axis=-1)
+
+    def log_prob(parameters: Array, x: Array) -> Array:
+        return total(joint(parameters, [x[..., c, None] for c in range(x.shape[-1])]))
+
+    def logits(parameters: Array, seen: Array) -> Array:
+        before = [seen[..., None, c, None] for c in range(seen.shape[-1])]
+        return joint(parameters[..., None, :], [*before, every(levels, seen)[:, None]])
 
     def mean(parameters: Array) -> Array:
         mixture = unpack(parameters, mixtures)
@@ -182,7 +210,7 @@ def discretized_logistic_mixture(levels: int, mixtures: int = 10) -> Likelihood:
             )
         return mixtures * (3 if channels == 1 else 10)
 
-    return Likelihood(log_prob, mean, sample, outputs)
+    return Likelihood(log_prob, mean, sample, outputs, logits)
 
 
 def logit_laplace(margin: float = 0.1) -> Likelihood:
@@ -213,6 +241,16 @@ def logit_laplace(margin: float = 0.1) -> Likelihood:
         density=True,
         bounded=True,
     )
+
+
+def every(levels: int, like: Array) -> Array:
+    """All levels in model space, [levels]."""
+    return 2 * jnp.arange(levels, dtype=like.dtype) / (levels - 1) - 1
+
+
+def of_next(parameters: Array, seen: Array) -> Array:
+    """Those [..., C] of the channel after `seen` [..., c], for each of its levels: [..., 1]."""
+    return parameters[..., seen.shape[-1], None]
 
 
 def gumbel(keys: Array, salt: int, like: Array) -> Array:

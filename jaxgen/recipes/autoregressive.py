@@ -23,7 +23,7 @@ from jaxgen.recipes.network import classes, network, optimizer, played
 from jaxgen.recipes.space import Statistics
 from jaxgen.recipes.tokenizer import Tokenizer, likelihoods, tokenizer
 from jaxgen.sampling import filters
-from jaxgen.sampling.autoregressive import Draw, Incremental, categorical, generate, guided, naive, pixels
+from jaxgen.sampling.autoregressive import Draw, Incremental, both, channels, generate, naive, pixels
 from jaxgen.sampling.filters import Filter
 from jaxgen.train.player import Player
 
@@ -52,7 +52,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
     loss = cross_entropy(apply, likelihood, tokens.levels)
     loss = loss if null is None else drop_condition(config.loss.drop_condition, null, loss)
     loss = of_levels(loss, tokens, math.prod(tokens.shape), math.prod(spec.shape))
-    draw = draw_of(config, likelihood, tokens.levels)
+    draw = draw_of(config.sampling, likelihood, math.prod(tokens.shape) // module.positions, tokens.levels)
     drawing = module.clone(remat=False) if getattr(module, "remat", False) else module  # has no gradients
 
     def made(key: Array, x: Array, cond: Array | None) -> Params:
@@ -78,7 +78,7 @@ def build(config: ConfigDict, spec: Spec, statistics: Statistics | None) -> Reci
         else:
             run = partial(drawing.apply, params[NETWORK])
             plain = Incremental(partial(run, method="start"), partial(run, method="step"))
-        return plain if config.sampling.guidance == 1 else guided(*plain, config.sampling.guidance, null)
+        return plain if config.sampling.guidance == 1 else both(*plain, null)
 
     def sample(params: Params, keys: Array, cond: Any = None) -> Array:
         x = generate(*incremental(params), draw, tokens.shape, module.positions, keys, cond)
@@ -139,22 +139,20 @@ def null_class(config: ConfigDict, count: int) -> int | None:
     return count
 
 
-def draw_of(config: ConfigDict, likelihood: Likelihood, levels: int) -> Draw:
-    """How the section "sampling" draws the integers of a position."""
-    if config.loss.likelihood.name == "categorical":
-        return categorical(levels, kept(config.sampling))
-    asked = {"temperature": 1.0, "top_k": None, "top_p": None, "guidance": 1.0}
-    for key, plain in asked.items():
-        if config.sampling[key] != plain:
-            raise ValueError(
-                f"sampling.{key} is of logits, but loss.likelihood={config.loss.likelihood.name} has none of the "
-                "levels: leave it out, or train with loss.likelihood=categorical."
-            )
-    return pixels(likelihood.sample, levels)
+def draw_of(section: ConfigDict, likelihood: Likelihood, values: int, levels: int) -> Draw:
+    """How the section "sampling" draws the `values` integers of a position: from a table of the probabilities of their
+    levels where it asks for any change of them, or the parameters are that table; otherwise without it."""
+    changed = section.temperature != 1 or section.top_k is not None or section.top_p is not None
+    if not (changed or section.guidance != 1 or likelihood.separate):
+        return pixels(likelihood.sample, levels)
+    assert likelihood.logits is not None
+    return channels(
+        likelihood.logits, values, levels, kept(section), None if section.guidance == 1 else section.guidance
+    )
 
 
 def kept(section: ConfigDict) -> Filter:
-    """What is drawn of a categorical distribution, as the section "sampling" says."""
+    """What is drawn of the levels, as the section "sampling" says."""
     chosen = [filters.temperature(section.temperature)]
     chosen += [] if section.top_k is None else [filters.top_k(section.top_k)]
     chosen += [] if section.top_p is None else [filters.top_p(section.top_p)]

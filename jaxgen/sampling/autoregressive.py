@@ -4,7 +4,8 @@ r"""Drawing from a product of conditionals, one position after the other.
 
 One `lax.scan` over the positions. A network that keeps what it has computed of x_1 .. x_{i-1} (keys and values of
 attention, rows of features) is asked for the parameters of position i alone; `naive` runs any network on the whole
-image at every position. The draw at position i depends on an example's own key and i: both draw the same integers.
+image at every position. The draw at position i depends on an example's own key and i: in float32 both draw the same
+integers; in bfloat16 what is rounded apart may fall on two sides of a level.
 
 A position is a whole pixel, of which all channels are drawn at once, or one channel of one, in raster order: it holds
 prod(shape) / positions integers.
@@ -68,26 +69,42 @@ def naive(apply: Callable[[Array, Any], Array], positions: int) -> Incremental:
     return Incremental(lambda batch, cond: cond, step)
 
 
-def guided(start: Start, step: Step, weight: float | Callable[[Any], Any], null: Any) -> Incremental:
-    """logits(null) + w (logits(cond) - logits(null)), with both halves as one batch of 2B; w = 1 is the conditional
-    model. w may be a function of the position. `null` is the condition that stands for "none", broadcast against cond.
+def both(start: Start, step: Step, null: Any) -> Incremental:
+    """The parameters under cond and, after them, those under `null`, the condition that stands for "none", broadcast
+    against cond: [2B, out], from one batch."""
 
-    Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance" (2207.12598), whose w is w - 1 here, of the
-    logits: Gafni et al. 2022, "Make-A-Scene" (2203.13131), section 3.5.
-    """
-
-    def guided_start(batch: int, cond: Any) -> Cache:
+    def both_start(batch: int, cond: Any) -> Cache:
         if cond is None:
             raise ValueError("guidance needs a condition: pass the classes that are to be drawn.")
         nothing = jax.tree.map(lambda c, n: jnp.broadcast_to(jnp.asarray(n, c.dtype), c.shape), cond, null)
         return start(2 * batch, jax.tree.map(lambda c, n: jnp.concatenate([c, n]), cond, nothing))
 
-    def guided_step(cache: Cache, x: Array, position: Array) -> tuple[Array, Cache]:
-        parameters, cache = step(cache, jax.tree.map(lambda a: jnp.concatenate([a, a]), x), position)
-        strong, weak = jnp.split(parameters, 2)
-        return weak + (weight(position) if callable(weight) else weight) * (strong - weak), cache
+    def both_step(cache: Cache, x: Array, position: Array) -> tuple[Array, Cache]:
+        return step(cache, jax.tree.map(lambda a: jnp.concatenate([a, a]), x), position)
 
-    return Incremental(guided_start, guided_step)
+    return Incremental(both_start, both_step)
+
+
+def guided(start: Start, step: Step, weight: float | Callable[[Any], Any], null: Any) -> Incremental:
+    """Of parameters that are logits, logits(null) + w (logits(cond) - logits(null)); w = 1 is the conditional model. w
+    may be a function of the position; null as in `both`.
+
+    Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance" (2207.12598), whose w is w - 1 here, of the
+    logits: Gafni et al. 2022, "Make-A-Scene" (2203.13131), section 3.5.
+    """
+    start, step = both(start, step, null)
+
+    def guided_step(cache: Cache, x: Array, position: Array) -> tuple[Array, Cache]:
+        logits, cache = step(cache, x, position)
+        return away(logits, weight(position) if callable(weight) else weight), cache
+
+    return Incremental(start, guided_step)
+
+
+def away(logits: Array, weight: Any) -> Array:
+    """weak + w (strong - weak) of the halves of a batch, [2B, ...] -> [B, ...]."""
+    strong, weak = jnp.split(logits, 2)
+    return weak + weight * (strong - weak)
 
 
 def categorical(levels: int, keep: Filter = lambda logits: logits) -> Draw:
@@ -97,6 +114,30 @@ def categorical(levels: int, keep: Filter = lambda logits: logits) -> Draw:
         logits = keep(parameters.reshape(parameters.shape[0], -1, levels))
         noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:], logits.dtype))(keys)
         return jnp.argmax(logits + noise, axis=-1)
+
+    return draw
+
+
+def channels(
+    logits: Callable[[Array, Array], Array], values: int, levels: int, keep: Filter, weight: float | None = None
+) -> Draw:
+    """The channels of a pixel in turn, k_c ~ softmax(keep(log P(. | k_1 .. k_{c-1}))), of any likelihood of integers.
+
+    logits: (parameters [B, 1, 1, out], x [B, 1, 1, c] in [-1, 1]) -> log P [B, 1, 1, levels] of the next channel, up to
+    a constant; values: how many channels there are. With a weight the parameters are those of `both`, [2B, out], and
+    the two log P, given the same channels before, are mixed as in `guided` before they are filtered.
+    """
+
+    def draw(keys: Array, parameters: Array) -> Array:
+        noise = jax.vmap(lambda key: jax.random.gumbel(key, (values, levels), parameters.dtype))(keys)
+        drawn = jnp.zeros((len(keys), 0), jnp.int32)
+        for c in range(values):
+            x = (2 * drawn / (levels - 1) - 1).astype(parameters.dtype)[:, None, None]
+            seen = x if weight is None else jnp.concatenate([x, x])
+            logp = logits(parameters[:, None, None], seen)[:, 0, 0]
+            value = jnp.argmax(keep(logp if weight is None else away(logp, weight)) + noise[:, c], axis=-1)
+            drawn = jnp.concatenate([drawn, value[:, None].astype(jnp.int32)], axis=-1)
+        return drawn
 
     return draw
 

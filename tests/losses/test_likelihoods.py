@@ -113,6 +113,19 @@ def test_samples_follow_the_probabilities(name, channels, jit):
     assert chi < len(x) - 1 + 5 * np.sqrt(2 * len(x)), "beyond five standard deviations of its chi-square"
 
 
+@pytest.mark.parametrize(("name", "channels"), WHOLE)
+def test_channels_in_turn_have_the_probability_of_the_pixel(name, channels, x64, jit):
+    """The logits of a channel are of another one, of a channel alone, or of means that do not move with the channels
+    before: what is drawn by them would not follow the likelihood."""
+    likelihood, levels = INTEGERS[name]
+    x = every_pixel(levels, channels)
+    parameters, k = parameters_of(likelihood, channels, len(x)), jnp.rint((x + 1) / 2 * (levels - 1)).astype(int)
+    logits = jit(likelihood.logits)
+    turns = [jax.nn.log_softmax(logits(parameters, x[..., :c])) for c in range(channels)]
+    logp = sum(jnp.take_along_axis(turn, k[..., c, None], -1) for c, turn in enumerate(turns))
+    np.testing.assert_allclose(logp.reshape(-1), likelihood.log_prob(parameters, x), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["bernoulli", "binomial", "categorical"])
 def test_mean_is_the_mean_of_the_probabilities(name, x64):
     """A reconstruction that is not the mean of the distribution is blurred, shifted or of another scale."""

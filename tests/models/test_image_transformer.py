@@ -112,7 +112,7 @@ def test_memory_draws_what_no_memory_draws(jit, case):
     shape = (3, 3, 1) if case == "gray" else (2, 2, 3)
     net, variables = network(igpt, shape, likelihood, num_classes=3, dropout=0.1)
     keep = chain(temperature(0.8), top_k(3), top_p(0.95))
-    draw = sampling.pixels(MIXTURE.sample, 4) if case == "pixels" else sampling.categorical(4, keep)
+    draw = sampling.channels(MIXTURE.logits, 3, 4, keep, 1.5) if case == "pixels" else sampling.categorical(4, keep)
     cached = sampling.Incremental(
         partial(net.apply, variables, method="start"), partial(net.apply, variables, method="step")
     )
@@ -120,9 +120,8 @@ def test_memory_draws_what_no_memory_draws(jit, case):
     keys, cond = jax.random.split(jax.random.key(1), 16), jnp.arange(16) % 3
 
     def drawn(incremental):
-        if case != "pixels":
-            incremental = sampling.guided(*incremental, 1.5, 3)
-        return sampling.generate(*incremental, draw, shape, net.positions, keys, cond)
+        mixed = sampling.both(*incremental, 3) if case == "pixels" else sampling.guided(*incremental, 1.5, 3)
+        return sampling.generate(*mixed, draw, shape, net.positions, keys, cond)
 
     images = jit(lambda: drawn(cached))()
     assert images.dtype == jnp.int32 and len(np.unique(images)) == 4

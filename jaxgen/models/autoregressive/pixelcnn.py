@@ -10,17 +10,16 @@ class, van den Oord et al. 2016 (1606.05328), eq. (4).
 """
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from jaxgen.models.autoregressive.order import Raster, final
+from jaxgen.models.autoregressive.order import final
+from jaxgen.models.autoregressive.windowed import Windowed
 from jaxgen.models.layers.dropout import Dropout
 from jaxgen.models.layers.embeddings import class_embedding
-from jaxgen.models.layers.levels import encoded
 from jaxgen.models.layers.masked_conv import MaskedConv
 from jaxgen.models.layers.remat import rematerialized
-from jaxgen.models.layers.window import Caches, Drawn, Empty, Memory, Window, strip, whole
+from jaxgen.models.layers.window import Window, whole
 
 
 class Block(nn.Module):
@@ -45,7 +44,7 @@ class Block(nn.Module):
         return h + conv(h.shape[-1], 1, u)
 
 
-class PixelCNN(Raster):
+class PixelCNN(Windowed):
     """Levels int [B, H, W, C] -> parameters of the likelihood [B, H, W, out_channels].
 
     width, blocks, size: h, how many blocks and their kernel; first: the kernel of mask A; head: channels before the
@@ -53,8 +52,7 @@ class PixelCNN(Raster):
     its own after the first convolution. cond: classes int [B], num_classes or None for "no class"; keys: of dropout,
     one per example, None: none. With `remat` blocks are computed again for their gradient, which saves memory.
 
-    `start` and `step` are those of `jaxgen.sampling.autoregressive`, of a network without `remat`: a step computes one
-    pixel.
+    A step of `start` and `step` computes one pixel.
     """
 
     width: int = 128
@@ -63,30 +61,7 @@ class PixelCNN(Raster):
     first: int = 7
     head: int = 1024
     dropout: float = 0.0
-    one_hot: bool = False
     located: bool = False
-    dtype: DTypeLike | None = None
-    remat: bool = False
-
-    def __call__(self, x: Array, cond: Array | None = None, keys: Array | None = None) -> Array:
-        return self.through(whole, x, cond, keys)
-
-    def start(self, batch: int, cond: Array | None = None) -> tuple[Array | None, Caches]:
-        window = Empty()
-        self.through(window, jnp.zeros((batch, *self.shape), jnp.int32), cond)
-        return cond, window.caches
-
-    def step(
-        self, cache: tuple[Array | None, Caches], x: Array, position: Array
-    ) -> tuple[Array, tuple[Array | None, Caches]]:
-        cond, seen = cache
-        at = self.place(position)
-        window = Memory(seen, *at, Drawn(x, *at, self.encode))
-        y = self.through(window, strip(x, *at), cond)
-        return self.parameters_at(position, y), (cond, window.caches)
-
-    def encode(self, x: Array) -> Array:
-        return encoded(x, self.levels, self.one_hot, self.dtype)
 
     @nn.compact
     def through(self, window: Window, x: Array, cond: Array | None = None, keys: Array | None = None) -> Array:

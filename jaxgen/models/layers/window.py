@@ -11,12 +11,27 @@ Source: Ramachandran et al. 2017, "Fast Generation for Convolutional Autoregress
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
 
 Index = int | Array
-Caches = tuple[Array, ...]  # [B, above + 1, left + W + right, C], one for each call of a window, in their order
+# [B, above + 1, left + W + right, C], or the cache of a recurrence: one for each call of a window, in their order
+Caches = tuple[Any, ...]
+
+
+class Recurrence(NamedTuple):
+    """A layer that goes over an image with a state of its own.
+
+    whole: x [B, H, W, C] -> y [B, H, W, F]. start: x [B, H, W, C], of which it takes the shape -> cache, before the
+    first pixel. step: (cache, x [B, 1, 1, C], row, column) -> (y [B, 1, 1, F], cache), which may be asked of the same
+    pixel more than once; of its answers and of what it was given, the last one counts.
+    """
+
+    whole: Callable[[Array], Array]
+    start: Callable[[Array], Any]
+    step: Callable[[Any, Array, Index, Index], tuple[Array, Any]]
 
 
 class Window:
@@ -25,6 +40,10 @@ class Window:
     def __call__(self, x: Array, above: int, left: int, right: int) -> Array:
         """x [B, h, w, C] -> [B, above + h, left + w + right, C]."""
         return surrounded(x, above, left, right)
+
+    def recurrent(self, layer: Recurrence, x: Array) -> Array:
+        """What the layer makes of x: of a whole image, or of one pixel of it."""
+        return layer.whole(x)
 
     @property
     def image(self) -> "Window":
@@ -52,6 +71,10 @@ class Empty(Window):
         self.caches += (jnp.zeros((batch, above + 1, left + (self.width or n) + right, channels), x.dtype),)
         return surrounded(x, above, left, right)
 
+    def recurrent(self, layer: Recurrence, x: Array) -> Array:
+        self.caches += (layer.start(x),)
+        return layer.whole(x)
+
     @property
     def image(self) -> Window:
         return whole
@@ -62,7 +85,7 @@ class Memory(Window):
     there. `old` are the caches of what was seen before; `caches`, when the network has been through, those that have
     this strip too: row r in place r mod (above + 1). `drawn` is the window of the first layer."""
 
-    def __init__(self, old: Iterable[Array], row: Index, column: Index, drawn: Window = whole) -> None:
+    def __init__(self, old: Iterable[Any], row: Index, column: Index, drawn: Window = whole) -> None:
         self.old, self.row, self.column, self.drawn = iter(old), row, column, drawn
         self.caches: Caches = ()
 
@@ -73,6 +96,11 @@ class Memory(Window):
         self.caches += (cache,)
         seen = lax.dynamic_slice(cache, (0, 0, self.column, 0), (batch, rows, left + n + right, channels))
         return seen[:, (self.row + 1 + jnp.arange(rows)) % rows]
+
+    def recurrent(self, layer: Recurrence, x: Array) -> Array:
+        y, cache = layer.step(next(self.old), x, self.row, self.column)
+        self.caches += (cache,)
+        return y
 
     @property
     def image(self) -> Window:

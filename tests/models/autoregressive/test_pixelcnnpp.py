@@ -14,7 +14,8 @@ from jaxgen.losses.likelihoods import discretized_logistic_mixture
 from jaxgen.models.autoregressive.past import Past
 from jaxgen.models.autoregressive.pixelcnnpp import PixelCNNpp
 from jaxgen.models.layers.weight_norm import PlainConv
-from jaxgen.sampling.autoregressive import generate, naive, pixels
+from jaxgen.sampling.autoregressive import Incremental, both, channels, generate, naive, pixels
+from jaxgen.sampling.filters import chain, temperature, top_k, top_p
 
 LEVELS = 4
 MIXTURE = discretized_logistic_mixture(LEVELS, 2)
@@ -110,6 +111,20 @@ def test_drawn_pixel_by_pixel_it_is_the_same_image(tiny, jit):
     cached = jit(lambda: generate(start, step, draw, net.shape, net.positions, keys, cond))()
     whole = naive(lambda x, cond: net.apply(variables, x, cond), net.positions)
     np.testing.assert_array_equal(cached, jit(lambda: generate(*whole, draw, net.shape, net.positions, keys, cond))())
+    assert len(np.unique(cached)) == LEVELS
+
+
+def test_drawn_pixel_by_pixel_in_colour_with_filters_and_guidance_it_is_the_same_image(jit):
+    """If it fails, the table of a channel is that of other parameters where they come pixel by pixel."""
+    net = PixelCNNpp((4, 2, 3), out_channels=MIXTURE.outputs(3), num_classes=2, scales=2, **TINY)
+    variables, cond, keys = moved(net), jnp.asarray([0, 1, 0]), jax.random.split(jax.random.key(1), 3)
+    draw = channels(MIXTURE.logits, 3, LEVELS, chain(temperature(0.9), top_k(3), top_p(0.95)), 1.5)
+
+    def drawn(incremental):
+        return jit(lambda: generate(*both(*incremental, 2), draw, net.shape, net.positions, keys, cond))()
+
+    cached = drawn(Incremental(*(partial(net.apply, variables, method=method) for method in ("start", "step"))))
+    np.testing.assert_array_equal(cached, drawn(naive(partial(net.apply, variables), net.positions)))
     assert len(np.unique(cached)) == LEVELS
 
 
