@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from jaxgen.evaluate.paired import comparisons
 from jaxgen.evaluate.paired.comparisons import PIXELS, open_lpips, open_stlpips, paired
 from jaxgen.evaluate.paired.similarity import mse, psnr, ssim
+from jaxgen.io.weights import Weights
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +46,34 @@ def test_equal_pairs_make_an_infinite_mean_that_says_why(sides):
 
 
 def test_perceptual_figures_tell_their_weights(golden, tmp_path):
-    """Breaks if a figure of shift-tolerant weights is called LPIPS, if its checksum is missing, or if images are not
-    brought to [-1, 1]."""
+    """Breaks if a figure of shift-tolerant weights is called LPIPS, one of other weights as that of the package, if its
+    checksum is missing, or if images are not brought to [-1, 1]."""
     path = tmp_path / "alex_shift_tolerant.safetensors"
     save_file(hashed.shift_tolerant_alexnet(), path)
     x, y = (np.stack([hashed.image(f"{side}{i}", 40, 40) for i in range(2)]) for side in "xy")
     comparison = open_stlpips("alex", path)
     (figure,) = paired(x, y, [comparison])
     expected = golden("metrics/perceptual")["st_lpips"].mean()
-    assert figure.name == "ST-LPIPS-alex" and len(figure.weights) == 64
+    assert figure.name == "ST-LPIPS-alex (unknown weights)" and len(figure.weights) == 64
     assert figure.value == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "heads", "name"),
+    [
+        ("7be5be79", "df73285e", "LPIPS-alex"),
+        ("7be5be79", "a78928a0", "LPIPS-alex (unknown weights)"),
+        ("397923af", "df73285e", "LPIPS-alex (unknown weights)"),
+    ],
+)
+def test_lpips_is_of_both_published_files(golden, monkeypatch, backbone, heads, name):
+    """Breaks if any network of the right shapes, or linear layers of one's own, give an LPIPS."""
+    data = golden("metrics/lpips_lin_v0.1")
+    linear = {f"lin{i}.model.1.weight": data[f"alex/lin{i}"] for i in range(5)}
+    files = {"net": Weights(hashed.alexnet(), f"{backbone}00"), "lin": Weights(linear, f"{heads}00")}
+    monkeypatch.setattr(comparisons, "open_weights", files.get)
+    found = open_lpips("alex", "net", "lin")
+    assert (found.name, found.weights) == (name, f"{backbone}00, {heads}00")
 
 
 def test_files_are_paired_by_their_names(sides):

@@ -160,6 +160,16 @@ def recipe():
     return lambda case, n, m: (features(f"{case}/x", n), np.float32(1.02 * features(f"{case}/y", m) + np.float32(0.01)))
 
 
+def test_thousands_of_features_of_2048_dimensions(golden, recipe):
+    """What an FID is made of. Breaks if moments or the trace of a root lose digits with the dimension."""
+    data = golden("metrics/frechet_d2048_recipe")
+    x, y = recipe("full", 2600, 2400)
+    np.testing.assert_array_equal(x[0, :16], data["full/x_row0_first16"])
+    assert y.sum(dtype=np.float64) == pytest.approx(float(data["full/y_sum"]), rel=1e-12)
+    one, other = (moments(side.astype(np.float64)) for side in (x, y))
+    assert frechet(one, other) == pytest.approx(float(data["full/fd"]), rel=1e-9)
+
+
 def test_two_hundred_features_of_2048_dimensions(golden, recipe):
     """The published codes miss this by 1e-5; a factor of the wrong rank, or one from float32 eigenvalues, by more."""
     data = golden("metrics/frechet_d2048_recipe")

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgen.evaluate.extractors.labels import published
 from jaxgen.evaluate.paired import lpips as metric
+from jaxgen.evaluate.paired.comparisons import SHIFT_TOLERANT_FILES
 from jaxgen.evaluate.paired.lpips import ALEX, SHIFT_TOLERANT_ALEX, SHIFT_TOLERANT_VGG, SQUEEZE, VGG, frozen_lpips
 from jaxgen.io.weights import open_weights
 from jaxgen.io.weights.installed import installed
@@ -66,14 +68,15 @@ def test_shift_tolerant_distances_are_those_of_their_package(golden):
 
 @pytest.mark.parametrize("name", ["alex", "vgg"])
 def test_real_shift_tolerant_weights(golden, name):
-    """Breaks if what users install gives other distances than the package that it comes from."""
+    """Breaks if what users install gives other distances than the package that it comes from, or is not known."""
     file = f"stlpips_pytorch/weights/vST0.0/{name}_shift_tolerant.pth"
     try:
         path = installed("stlpips-pytorch", file)
     except ValueError:
         pytest.skip("stlpips-pytorch is not installed")
     trunk = {"alex": SHIFT_TOLERANT_ALEX, "vgg": SHIFT_TOLERANT_VGG}[name]
-    state = open_weights(path).state
+    state, sha256 = open_weights(path)
+    assert published("ST-LPIPS", (SHIFT_TOLERANT_FILES[name], sha256)) == "ST-LPIPS"
     params, data = {"perceptual": frozen_lpips(state, state, trunk)}, golden("metrics/stlpips_real_weights")
     per_layer = jax.jit(lambda p, x, y: metric.per_layer(p, x, y, trunk))(params, *images(golden("metrics/lpips")))
     np.testing.assert_allclose(per_layer.sum(0), data[f"{name}/stlpips"], rtol=1e-5, atol=1e-7)

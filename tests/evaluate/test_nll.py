@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 
+from jaxgen import gaussian
 from jaxgen.evaluate.nll import (
     bits_per_dim,
     discretized_gaussian,
@@ -25,12 +26,12 @@ def test_uniform_density_costs_log2_of_the_levels():
         np.testing.assert_allclose(bits_per_dim(logp, 64, log_det), math.log2(17), rtol=1e-6)
 
 
-def test_reference_conversion_of_a_density_on_minus_one_to_one(golden):
+def test_reference_conversion_of_a_density_on_minus_one_to_one(golden, x64):
     """x / 127.5 - 1 adds log2 127.5 = 6.994 bits."""
     data = golden("metrics/bits_per_dim")
     dim = 8 * 8 * 3
     value = bits_per_dim(data["cont_logp_nats_x_in_m1_1"], dim, -dim * math.log(127.5))
-    np.testing.assert_allclose(value, data["bpd_from_cont_m1_1"], rtol=1e-6)
+    np.testing.assert_allclose(value, data["bpd_from_cont_m1_1"], rtol=1e-9)
 
 
 def test_bits_of_integers_are_those_of_the_references(golden, x64, jit):
@@ -43,12 +44,21 @@ def test_bits_of_integers_are_those_of_the_references(golden, x64, jit):
     def bits(logp):
         return bits_per_dim(logp.sum((1, 2, 3)), 8 * 8 * 3)
 
-    near = dict(rtol=1e-8)
+    near = dict(rtol=1e-9)
+    mass = np.exp(data["disc_gauss_loglik_tanh_cdf_approx"])  # a difference of numbers up to 1
+    np.testing.assert_allclose(jnp.exp(tanh), mass, rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(bits(tanh), data["bpd_disc_gauss"], **near)
     np.testing.assert_allclose(bits(jnp.maximum(exact, math.log(1e-12))), data["bpd_disc_gauss_exact_cdf"], **near)
-    assert (bits(exact) > data["bpd_disc_gauss_exact_cdf"] - 1e-8).all()
+    assert (bits(exact) > data["bpd_disc_gauss_exact_cdf"] - 1e-9).all()
     logistic = jit(discretized_logistic(256).log_prob)(jnp.concatenate([mean, log_std], -1), x)
     np.testing.assert_allclose(bits_per_dim(logistic, 8 * 8 * 3), data["bpd_disc_logistic_exact"], **near)
+
+
+def test_terms_of_a_bound_are_those_of_the_reference(golden, x64):
+    """Breaks if the KL divergence of a diffusion's or an autoencoder's bound takes a variance for a deviation."""
+    data = golden("metrics/bits_per_dim")
+    found = gaussian.kl(jnp.asarray(data["mean"]), jnp.asarray(data["log_scale"]) / 2)
+    np.testing.assert_allclose(found, data["normal_kl_logvar_is_log_scale_nats"], rtol=1e-9)
 
 
 def test_probabilities_of_integers_sum_to_one_in_single_precision(jit):

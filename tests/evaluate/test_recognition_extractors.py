@@ -65,8 +65,18 @@ def test_only_published_weights_have_a_published_name(weights):
     assert (network.label, network.dtype) == ("Inception (unknown weights)", "float32")
     assert network.weights == hashlib.sha256(weights[0].read_bytes()).hexdigest()
     for file, prefix in ((vgg.ADDRESS, "397923af"), (lite0.FILE, "57934424"), (torchvision_inception.FILE, "0cc3c7bd")):
-        assert published("a network", file, f"{prefix}00") == "a network"
-        assert published("a network", file, f"0{prefix}") == "a network (unknown weights)"
+        assert published("a network", (file, f"{prefix}00")) == "a network"
+        assert published("a network", (file, f"0{prefix}")) == "a network (unknown weights)"
+    assert published("two files", ("7be5be79", "7be5be7900"), ("df73285e", "00")) == "two files (unknown weights)"
+    assert published("two files", ("7be5be79", "7be5be7900"), ("df73285e", "df73285e00")) == "two files"
+    assert published("no checksum", ("dinov2_vitl14_pretrain.pth", "00")) == "no checksum (unknown weights)"
+
+
+def test_weights_that_nobody_can_check_are_said_to_be_unverified(monkeypatch):
+    """Any file with the right shapes would otherwise give an FD-DINOv2 or an FVD without a word."""
+    assert dinov2.extractor(open_weights(TINY_DINOV2), heads=4).name.endswith(", float32 (unverified weights)")
+    monkeypatch.setattr(i3d, "variables", lambda state: {})
+    assert i3d.extractor({}, "00").name.endswith("weights sha256 00, float32 (unverified weights)")
 
 
 def test_missing_and_wrong_files_end_in_one_sentence(weights):

@@ -14,6 +14,7 @@ from jaxgen.commands.metrics import NETWORKS
 from jaxgen.evaluate.extractors import clip, dinov2
 from jaxgen.evaluate.extractors.labels import sized
 from jaxgen.evaluate.stream.features import extract
+from jaxgen.evaluate.text_image import per_image
 from jaxgen.io.weights import Weights, open_weights
 from jaxgen.models.recognition import clip as vision
 
@@ -76,7 +77,7 @@ def test_the_name_tells_the_protocol(path, weights):
     """Figures of other weights, another rule or activation must not be compared unseen."""
     one = clip.open(path)
     assert one.name.startswith("CLIP ViT width 64, depth 1, patch 16, quick_gelu, input 32 px clip, weights sha256 ")
-    assert open_weights(path).sha256 in one.name and one.name.endswith("float32")
+    assert open_weights(path).sha256 in one.name and one.name.endswith("float32 (unverified weights)")
     other = clip.open(path, "cmmd", "gelu")
     assert "gelu, input 32 px cmmd" in other.name and "quick" not in other.name
     images = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), np.uint8)
@@ -138,6 +139,27 @@ def test_labels_tell_what_a_published_name_depends_on(weights, path):
     tiny = open_weights(GOLDEN / "metrics" / "dinov2_tiny.safetensors")
     network = dinov2.extractor(tiny, heads=4)
     assert (network.label, network.weights) == ("DINOv2-32x2/14", tiny.sha256)
+
+
+def test_openais_files_are_told_by_their_checksums():
+    """Breaks if weights in OpenAI's layout that are not OpenAI's, LAION's for one, give a CLIPScore or a CMMD, or if
+    those of transformers, whose files have no known checksum, are said to be published."""
+    theirs, other = {"visual.proj": np.zeros(1)}, {"visual_projection.weight": np.zeros(1)}
+    for size, prefix, tower in (
+        ("B/32", "40d36571", vision.VisionTower()),
+        ("L/14", "b8cca3fd", vision.VisionTower(224, 14, 1024, 24)),
+        ("L/14-336", "3035c92b", vision.VisionTower(336, 14, 1024, 24)),
+    ):
+        assert clip.labelled(tower, "quick_gelu", Weights(theirs, f"{prefix}00")) == (f"CLIP-{size}", "")
+        found = clip.labelled(tower, "quick_gelu", Weights(theirs, f"0{prefix}"))
+        assert found == (f"CLIP-{size} (unknown weights)", "")
+        found = clip.labelled(tower, "quick_gelu", Weights(other, f"{prefix}00"))
+        assert found == (f"CLIP-{size}", " (unverified weights)")
+    size = vision.VisionTower(224, 16, 768, 12)
+    assert clip.labelled(size, "quick_gelu", Weights(theirs, "00")) == ("CLIP-B/16", " (unverified weights)")
+    assert {"CLIPScore", "CLIPScore-B/32 (unknown weights)"} < {
+        name for label in ("CLIP-B/32", "CLIP-B/32 (unknown weights)") for name in per_image([0], [0], [0], None, label)
+    }
 
 
 def test_features_of_dinov2_are_its_first_token(golden, jit):

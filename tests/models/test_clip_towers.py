@@ -131,6 +131,8 @@ def test_sizes_follow_from_the_weights(state):
         ({"vision_model.post_layernorm.bias": np.zeros(7)}, r"norm_out.bias is \(48,\), but it has shape \(7,\)"),
         ({"visual.layer1.0.conv1.weight": np.zeros((4, 4, 1, 1))}, "it has no layer1.0.conv1.weight"),
         ({"vision_model.embeddings.patch_embedding.weight": None}, "patches.map.weight has 4 axes, but it is missing"),
+        ({"vision_model.embeddings.patch_embedding.weight": np.zeros((48, 3, 0, 0))}, "0, 0.*, and is empty: take its"),
+        ({"vision_model.embeddings.position_embedding.weight": np.zeros((1, 48))}, "a square of patches, got 1: take"),
     ],
 )
 def test_other_networks_are_refused(state, change, message):

@@ -115,3 +115,29 @@ def test_other_networks_are_refused():
         variables(meta(state) | {"register_tokens": np.zeros((1, 4, 32), np.float32)})
     with pytest.raises(ValueError, match=r"sides that are multiples of 14, got \(60, 56\)"):
         jax.eval_shape(dinov2(state, HEADS).apply, variables(state), np.zeros((1, 60, 56, 3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("patch_embeddings.projection.weight", (32, 3, 0, 0), r"has shape \(32, 3, 0, 0\), and is empty"),
+        ("layer.0.mlp.fc1.weight", (0, 32), r"has shape \(0, 32\), and is empty"),
+        ("position_embeddings", (1, 1, 32), "one token and of a square of patches, got 1: take its file"),
+        ("position_embeddings", (1, 7, 32), "one token and of a square of patches, got 7: take its file"),
+    ],
+)
+def test_sizes_that_no_network_has_are_refused(name, shape, message):
+    """Breaks if such a file ends in a division by zero, here or when the first image comes."""
+    state = weights("dinov2_tiny")
+    (whole,) = (key for key in state if key.endswith(name))
+    with pytest.raises(ValueError, match=message):
+        variables(state | {whole: np.zeros(shape, np.float32)})
+
+
+def test_depths_that_no_network_has_are_refused():
+    """Breaks if the depth, which costs a file no more than names, decides alone how long a network takes to build."""
+    state = weights("dinov2_tiny")
+    layer = {name: array for name, array in state.items() if "layer.0." in name}
+    many = {name.replace("layer.0.", f"layer.{i}."): array for i in range(65) for name, array in layer.items()}
+    with pytest.raises(ValueError, match="of at most 64 blocks, got 65: take its file"):
+        dinov2(state | many, HEADS)

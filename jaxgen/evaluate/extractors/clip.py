@@ -19,7 +19,7 @@ from PIL import Image
 
 from jaxgen.data.clip_tokenizer import Tokenizer, checksum, open_tokenizer
 from jaxgen.evaluate.distribution.blocks import blocks
-from jaxgen.evaluate.extractors.labels import sized
+from jaxgen.evaluate.extractors.labels import UNVERIFIED, published, sized
 from jaxgen.evaluate.stream.features import BATCH, Extractor, Layers, extract
 from jaxgen.evaluate.text_image import cosines
 from jaxgen.io.location import location
@@ -53,6 +53,7 @@ ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": gelu}
 OPENAI = "quick_gelu"
 SIDE = 224  # what a published name leaves out: ViT-L/14, but ViT-L/14-336
 WIDEST = 1024  # of OpenAI's; wider ones have heads of other sizes
+PUBLISHED = {"B/32": "40d36571", "L/14": "b8cca3fd", "L/14-336": "3035c92b"}  # how checksums of OpenAI's files begin
 
 
 def open(path: str | os.PathLike, rule: str = "clip", activation: str | None = None) -> Extractor:
@@ -102,11 +103,20 @@ def extractor(weights: Weights, rule: str = "clip", activation: str = OPENAI) ->
         return {"features": found.embeds}
 
     size = f"ViT width {tower.width}, depth {tower.depth}, patch {tower.patch}"
-    name = f"CLIP {size}, {activation}, input {tower.side} px {rule}, weights sha256 {weights.sha256}, float32"
-    label = f"CLIP-{sized(tower.width, tower.depth, tower.patch)}"
-    label += f"-{tower.side}" * (tower.side != SIDE) + f"-{activation}" * (activation != OPENAI)
+    label, note = labelled(tower, activation, weights)
+    name = f"CLIP {size}, {activation}, input {tower.side} px {rule}, weights sha256 {weights.sha256}, float32{note}"
     prepare = partial(prepared, RULES[rule], tower.side)
     return Extractor(fn, vision.variables(weights.state), name, prepare, weights.sha256, label=label)
+
+
+def labelled(tower: vision.VisionTower, activation: str, weights: Weights) -> tuple[str, str]:
+    """The label of the network, and what the protocol must say of its weights: in OpenAI's layout they are OpenAI's or
+    not, in that of transformers, whose files have no known checksum, nobody can tell."""
+    size = sized(tower.width, tower.depth, tower.patch) + f"-{tower.side}" * (tower.side != SIDE)
+    label = f"CLIP-{size}" + f"-{activation}" * (activation != OPENAI)
+    if size in PUBLISHED and any(name.startswith("visual.") for name in weights.state):
+        return published(label, (PUBLISHED[size], weights.sha256)), ""
+    return label, UNVERIFIED
 
 
 def prepared(rule: Callable[[Image.Image, int], Image.Image], side: int, images: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from PIL import Image
 
-from jaxgen.evaluate.extractors.labels import sized
+from jaxgen.evaluate.extractors.labels import UNVERIFIED, sized
 from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import Weights, open_weights
 from jaxgen.models.recognition.dinov2 import DEVIATION, MEAN, dinov2, variables
@@ -40,7 +40,7 @@ def extractor(weights: Weights, heads: int | None = None) -> Extractor:
         return {"features": tokens[:, 0]}
 
     size = f"ViT width {network.width}, depth {network.depth}, patch {network.patch}"
-    name = f"DINOv2 {size}, input {SIDE} px squashed, weights sha256 {weights.sha256}, float32"
+    name = f"DINOv2 {size}, input {SIDE} px squashed, weights sha256 {weights.sha256}, float32{UNVERIFIED}"
     label = f"DINOv2-{sized(network.width, network.depth, network.patch)}"
     return Extractor(fn, variables(weights.state), name, squashed, weights.sha256, label=label)
 

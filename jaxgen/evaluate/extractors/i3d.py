@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from jaxgen.evaluate.extractors import resize
+from jaxgen.evaluate.extractors.labels import UNVERIFIED
 from jaxgen.evaluate.stream.features import Extractor, Layers
 from jaxgen.io.weights import open_weights
 from jaxgen.models.recognition.i3d import FEWEST_FRAMES, FILE, I3D, SIDE, variables
@@ -47,5 +48,5 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, rule: str = "torch")
         logits: Any = I3D().apply(params, 2 * x / 255 - 1)
         return {"features": logits, "logits": logits}
 
-    name = f"I3D Kinetics-400, resized by {rule}, weights sha256 {sha256}, float32"
+    name = f"I3D Kinetics-400, resized by {rule}, weights sha256 {sha256}, float32{UNVERIFIED}"
     return Extractor(fn, variables(state), name, weights=sha256, label="I3D")

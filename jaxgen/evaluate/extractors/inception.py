@@ -64,7 +64,7 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, rule: str = "tf1") -
         return layers(InceptionV3().apply(params, (x - centre) / centre))
 
     name = f"Inception-v3 2015-12-05, input {rule}, weights sha256 {sha256}, float32"
-    label = published("Inception", FILE, sha256)
+    label = published("Inception", (FILE, sha256))
     return Extractor(fn, variables(state), name, weights=sha256, label=label)
 
 

@@ -41,4 +41,4 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str) -> Extractor:
         return {"features": found.pooled, "logits": found.logits}
 
     name = f"EfficientNet-Lite0, input bilinear, antialiased, to {SIDE} px, weights sha256 {sha256}, float32"
-    return Extractor(fn, variables(state), name, weights=sha256, label=published("lite0", FILE, sha256))
+    return Extractor(fn, variables(state), name, weights=sha256, label=published("lite0", (FILE, sha256)))

@@ -31,5 +31,5 @@ def open(path: str | os.PathLike) -> Extractor:
         return layers(NETWORK.apply(params, (x - 127.5) / 127.5))
 
     name = f"torchvision's Inception-v3, weights sha256 {sha256}, float32"
-    label = published("torchvision-Inception", FILE, sha256)
+    label = published("torchvision-Inception", (FILE, sha256))
     return Extractor(fn, variables(state), name, weights=sha256, label=label)

@@ -45,4 +45,4 @@ def extractor(state: Mapping[str, np.ndarray], sha256: str, head: Classifier = F
         return {"features": fc2, "fc1": fc1}
 
     name = f"VGG16 fc2 after its rectifier, input tf1 to 224 px, weights sha256 {sha256}, float32"
-    return Extractor(fn, params, name, weights=sha256, label=published("VGG", ADDRESS, sha256))
+    return Extractor(fn, params, name, weights=sha256, label=published("VGG", (ADDRESS, sha256)))

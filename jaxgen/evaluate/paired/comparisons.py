@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from jaxgen.evaluate.distribution.blocks import shape
+from jaxgen.evaluate.extractors.labels import published
 from jaxgen.evaluate.paired.lpips import (
     ALEX,
     NETWORK,
@@ -71,6 +72,9 @@ PIXELS = {
 
 TRUNKS: Mapping[str, Trunk] = {"alex": ALEX, "vgg": VGG, "squeeze": SQUEEZE}
 SHIFT_TOLERANT: Mapping[str, Trunk] = {"alex": SHIFT_TOLERANT_ALEX, "vgg": SHIFT_TOLERANT_VGG}
+BACKBONES = {"alex": "7be5be79", "vgg": "397923af", "squeeze": "b8a52dc0"}  # how checksums of torchvision's files begin
+HEADS = {"alex": "df73285e", "vgg": "a78928a0", "squeeze": "4a5350f2"}  # of LPIPS's own, version 0.1
+SHIFT_TOLERANT_FILES = {"alex": "b356b382", "vgg": "44597da6"}  # of the package
 
 
 def open_lpips(network: str, backbone: str | os.PathLike, linear: str | os.PathLike) -> Comparison:
@@ -78,9 +82,8 @@ def open_lpips(network: str, backbone: str | os.PathLike, linear: str | os.PathL
     Raises ValueError for other networks."""
     trunk = trunk_of(TRUNKS, network)
     (state, one), (heads, two) = open_weights(backbone), open_weights(linear)
-    return perceptual(
-        f"LPIPS-{network}", "LPIPS, version 0.1", trunk, frozen_lpips(state, heads, trunk), f"{one}, {two}"
-    )
+    name = published(f"LPIPS-{network}", (BACKBONES[network], one), (HEADS[network], two))
+    return perceptual(name, "LPIPS, version 0.1", trunk, frozen_lpips(state, heads, trunk), f"{one}, {two}")
 
 
 def open_stlpips(network: str, path: str | os.PathLike | None = None) -> Comparison:
@@ -88,7 +91,8 @@ def open_stlpips(network: str, path: str | os.PathLike | None = None) -> Compari
     ValueError for other networks, and where there is none."""
     trunk = trunk_of(SHIFT_TOLERANT, network)
     state, sha256 = open_weights(installed(PACKAGE, FILE.format(network)) if path is None else path)
-    return perceptual(f"ST-LPIPS-{network}", "shift-tolerant LPIPS", trunk, frozen_lpips(state, state, trunk), sha256)
+    name = published(f"ST-LPIPS-{network}", (SHIFT_TOLERANT_FILES[network], sha256))
+    return perceptual(name, "shift-tolerant LPIPS", trunk, frozen_lpips(state, state, trunk), sha256)
 
 
 def trunk_of(trunks: Mapping[str, Trunk], network: str) -> Trunk:

@@ -12,6 +12,7 @@ from jaxgen.io.weights.pickles import Refusal
 from jaxgen.io.weights.safetensors_file import is_safetensors, read_safetensors
 from jaxgen.io.weights.torch_file import is_torch, read_torch
 
+MOST_UNFOLDED = 2  # bytes of arrays for each byte of the file: tied weights share one storage
 WRAPPERS = "state_dict", "model"  # under which files of a training run keep the state dict of the network
 
 
@@ -26,7 +27,8 @@ class Weights(NamedTuple):
 def open_weights(path: str | os.PathLike) -> Weights:
     """The weights in a file of torch.save (legacy or zip), of TorchScript or of safetensors. Nothing in it is run.
 
-    Raises ValueError for any other file, a damaged one and one without arrays, OSError where the file system does.
+    Raises ValueError for any other file, a damaged one, one without arrays and one whose arrays are views of so few
+    numbers that copies of them would be larger than the file by far; OSError where the file system does.
     """
     file = location(path)
     if is_safetensors(file):
@@ -44,5 +46,11 @@ def open_weights(path: str | os.PathLike) -> Weights:
         raise ValueError(f"expected weights at {path}, but {error}: save the state_dict alone.") from error
     if "" in state or not state:
         raise ValueError(f"expected weights at {path}, but it has no arrays by name: save the state_dict alone.")
+    unfolded, size = sum(array.nbytes for array in state.values()), file.stat().st_size
+    if unfolded > MOST_UNFOLDED * size:
+        raise ValueError(
+            f"expected weights at {path}, but the arrays of its {size:,} bytes share their numbers and unfold to "
+            f"{unfolded:,}: save the state_dict alone."
+        )
     with file.open("rb") as stream:
         return Weights(state, hashlib.file_digest(stream, "sha256").hexdigest())

@@ -6,7 +6,6 @@ Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural L
 section 2.4. Weights as OpenAI publishes them (ViT-B-32.pt) or as transformers keeps them (model.safetensors).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from jax import Array
 
 from jaxgen.models.layers.causal_attention import quick_gelu
 from jaxgen.models.layers.encoder import Block, Feedforward, Patches
-from jaxgen.models.recognition.state_dict import depth, heads_of, projected, shaped, variables_of
+from jaxgen.models.recognition.state_dict import depth, heads_of, patches, projected, shaped, variables_of
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of pixels in [0, 1]
 NETWORK = "a vision transformer of CLIP (ViT-L-14.pt, model.safetensors)"
@@ -85,12 +84,11 @@ def vision_tower(
     every 64 features unless said."""
     state = projected(state, RULES)
     width, _, patch, _ = shaped(state, "patches.map.weight", 4, NETWORK)
-    positions, _ = shaped(state, "places", 2, NETWORK)
     hidden, _ = shaped(state, "block0.feedforward.expand.weight", 2, NETWORK)
     embedding, _ = shaped(state, "projection.weight", 2, NETWORK)
-    side = math.isqrt(max(positions - 1, 0)) * patch
+    side = patches(state, NETWORK) * patch
     return VisionTower(
-        side, patch, width, depth(state), heads_of(width, heads), hidden, embedding, nonlinearity=nonlinearity
+        side, patch, width, depth(state, NETWORK), heads_of(width, heads), hidden, embedding, nonlinearity=nonlinearity
     )
 
 

@@ -10,7 +10,6 @@ registers. Weights as Meta publishes them (dinov2_vitl14_pretrain.pth) or as tra
 new layout (model.safetensors).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from jax import Array
 
 from jaxgen.models.layers.encoder import Block, Feedforward, Patches, SwiGLU
 from jaxgen.models.layers.resize import cubic_weights, resized
-from jaxgen.models.recognition.state_dict import depth, heads_of, renamed, shaped, variables_of
+from jaxgen.models.recognition.state_dict import depth, heads_of, patches, renamed, shaped, variables_of
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of pixels in [0, 1]
 NETWORK = "DINOv2 without registers (dinov2_vitl14_pretrain.pth, model.safetensors)"
@@ -96,11 +95,10 @@ def dinov2(
     one for every 64 features unless said."""
     state = named(state)
     width, _, patch, _ = shaped(state, "patches.map.weight", 4, NETWORK)
-    positions, _ = shaped(state, "places", 2, NETWORK)
     hidden, _ = shaped(state, "block0.feedforward.expand.weight", 2, NETWORK)
-    side = math.isqrt(max(positions - 1, 0)) * patch
+    side = patches(state, NETWORK) * patch
     gated = "block0.feedforward.gate.weight" in state
-    return DINOv2(side, patch, width, depth(state), heads_of(width, heads), hidden, gated, spread)
+    return DINOv2(side, patch, width, depth(state, NETWORK), heads_of(width, heads), hidden, gated, spread)
 
 
 def variables(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -122,7 +120,7 @@ def named(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def folded(named: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """g (W y + b) = (g W) y + g b for both gains of every block, in float64."""
     found = dict(named)
-    for i in range(depth(named)):
+    for i in range(depth(named, NETWORK)):
         for gain, last in (("gain1", "attention.out"), ("gain2", "feedforward.contract")):
             (width,) = shaped(named, f"block{i}.{gain}", 1, NETWORK)
             g = found.pop(f"block{i}.{gain}").astype(np.float64)

@@ -5,6 +5,7 @@ One block has many names: "encoder.layers.3.self_attn.q_proj.weight" of transfor
 "block3.attention.query.weight", as `jaxgen.models.layers.encoder` has it.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,6 +31,7 @@ BLOCK = (
     (r"\.mlp\.(?:w12|weights_in)\.", ".feedforward.gate,expand."),
 )  # what stands between commas is one array, split along its rows
 LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight"}
+MOST_BLOCKS = 64  # published encoders have up to 48
 
 
 def renamed(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, np.ndarray]:
@@ -55,9 +57,15 @@ def projected(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, np.nda
     return found
 
 
-def depth(state: Mapping[str, np.ndarray]) -> int:
-    """How many blocks there are."""
-    return len({found.group() for name in state if (found := re.match(r"block\d+\.", name))})
+def depth(state: Mapping[str, np.ndarray], network: str) -> int:
+    """How many blocks there are. Raises ValueError for more than `MOST_BLOCKS`, of which a file could name any number
+    at no size."""
+    count = len({found.group() for name in state if (found := re.match(r"block\d+\.", name))})
+    if count > MOST_BLOCKS:
+        raise ValueError(
+            f"expected the weights of {network}, of at most {MOST_BLOCKS} blocks, got {count}: take its file."
+        )
+    return count
 
 
 def heads_of(width: int, heads: int | None) -> int:
@@ -69,14 +77,26 @@ def heads_of(width: int, heads: int | None) -> int:
 
 
 def shaped(state: Mapping[str, np.ndarray], name: str, axes: int, network: str) -> tuple[int, ...]:
-    """The shape of an array that the sizes of the network are read from."""
+    """The shape of an array that the sizes of the network are read from, each 1 at least."""
     shape = np.shape(state[name]) if name in state else None
-    if shape is None or len(shape) != axes:
-        found = "it is missing" if shape is None else f"it has shape {shape}"
+    if shape is None or len(shape) != axes or not all(shape):
+        found = "it is missing" if shape is None else f"it has shape {shape}{', and is empty' * (not all(shape))}"
         raise ValueError(
             f"expected the weights of {network}, where {name} has {axes} axes, but {found}: take its file."
         )
     return shape
+
+
+def patches(state: Mapping[str, np.ndarray], network: str) -> int:
+    """How many patches a side the images have that "places", a table [1 + n^2, width], is made for."""
+    positions, _ = shaped(state, "places", 2, network)
+    n = math.isqrt(positions - 1)
+    if n < 1 or 1 + n**2 != positions:
+        raise ValueError(
+            f"expected the weights of {network}, with places of one token and of a square of patches, got {positions}: "
+            "take its file."
+        )
+    return n
 
 
 def variables_of(module: nn.Module, inputs: Any, state: Mapping[str, np.ndarray], network: str) -> dict[str, Any]:

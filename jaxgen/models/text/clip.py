@@ -98,7 +98,7 @@ def text_tower(
     hidden, _ = shaped(state, "block0.feedforward.expand.weight", 2, NETWORK)
     embedding = shaped(state, "projection.weight", 2, NETWORK)[0] if "projection.weight" in state else 0
     count = heads_of(width, heads)
-    return TextTower(vocabulary, context, width, depth(state), count, hidden, embedding, nonlinearity, end)
+    return TextTower(vocabulary, context, width, depth(state, NETWORK), count, hidden, embedding, nonlinearity, end)
 
 
 def variables(state: Mapping[str, np.ndarray]) -> dict[str, Any]:

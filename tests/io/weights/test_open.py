@@ -144,6 +144,21 @@ def test_files_cut_short_are_refused(tmp_path):
     assert "torch.save or safetensors" in refused(path)
 
 
+@pytest.mark.parametrize("write", [torch_files.zipped, torch_files.legacy])
+def test_arrays_that_share_their_numbers_are_bounded_by_the_file(tmp_path, write):
+    """Breaks if a file of a megabyte becomes a network of gigabytes, as many views of one storage as it has names; or
+    if tied weights, two names of one array, are taken for such a file."""
+    stored = torch_files.storage(count=5000)
+
+    def views(count):
+        named = (torch_files.text(f"{i}") + torch_files.tensor(stored, 0, (5000,), (1,)) for i in range(count))
+        program = torch_files.program(b"}(" + b"".join(named) + b"u")
+        return write(tmp_path / f"{count}.pth", program, {"0": np.zeros(5000, np.float32)})
+
+    assert len(open_weights(views(2)).state) == 2
+    assert "share their numbers and unfold to 100,000" in refused(views(5))
+
+
 def test_a_checkpoint_of_a_training_run_is_its_state_dict(tmp_path):
     """Breaks if the weights in {"state_dict": ...} come with a prefix, or steps and optimizer states for weights."""
     tensor = torch_files.tensor(torch_files.storage())
