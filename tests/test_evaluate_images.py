@@ -151,6 +151,57 @@ def test_pictures_need_no_more_than_the_rows_that_are_there(images, capsys):
     assert "Samples most like copies, by raw pixels" in page and "Principal components of raw pixels" in page
 
 
+@pytest.mark.parametrize(
+    ("metrics", "space"),
+    [
+        ("fd@tiny", "tiny features"),
+        ("mode_score@tiny", "tiny features"),
+        ("fd,prdc,nn,fd@tiny", "tiny features"),
+        ("fd@tiny,realism@pixels", "raw pixels"),
+        ("fd@tiny.logits,fd", "tiny features"),
+    ],
+)
+def test_every_metric_of_both_sides_has_all_pictures(images, tiny, metrics, space):
+    """Breaks if the page of a Fréchet distance alone has no check for copies, realism, classes or features, or those
+    of several metrics are of another space than the realism beside them."""
+    np.savez(images / "fake.npz", FAKE, np.arange(45) % 2)
+    name, real, _, out = command(images)
+    assert cli.main([name, real, f"--fake={images}/fake.npz", out, f"--metrics={metrics}"]) == 0
+    page = (images / "out" / "report.html").read_text()
+    for title in ("Samples most like copies, by", "Most realistic in", "Classes in", "Principal components of"):
+        assert page.count(f"<b>{title} {space}</b>") == 1 and page.count(f"<b>{title}") == 1
+
+
+def test_the_share_of_realistic_samples_is_that_of_the_pictures(images, tiny):
+    """Breaks if the table says 0.02 and the pictures beside it 30 of 50."""
+    assert cli.main(command(images, "--metrics=fd,prdc,nn,fd@tiny,realism@tiny")) == 0
+    share = document(images)["figures"]["realistic-tiny"]["value"]
+    assert f"{round(45 * share)} of 45 samples have 1 or more" in (images / "out" / "report.html").read_text()
+
+
+def test_a_page_says_why_there_is_no_check_for_copies(images, tiny, monkeypatch):
+    """Breaks if sections are missing in silence: of statistics, of metrics of samples alone, of features that memory is
+    not meant for, of a few images, of one side without classes."""
+    title = "No check for copies, realism, classes or features"
+
+    def page(*more):
+        assert cli.main([*command(images)[:1], f"--fake={images}/fake", f"--out={images}/out", *more]) == 0
+        return (images / "out" / "report.html").read_text()
+
+    np.savez(images / "stats.npz", mu=rows(REAL).mean(0), sigma=np.cov(rows(REAL), rowvar=False))
+    said = page(f"--real={images}/stats.npz", "--metrics=fd@tiny")
+    assert f"{title}</b> stats.npz has statistics, but no images." in said
+    real = f"--real={images}/real.npz"
+    assert "No metric was asked for that compares both sets" in page(real, "--metrics=vendi@tiny")
+    assert title not in page("--metrics=vendi@tiny") and title not in page(real, "--metrics=fd@tiny")
+    assert "fake has no classes" in page(real, "--metrics=fd@tiny")
+    monkeypatch.setattr(measure, "MOST", 49)
+    assert "has 50 images, and their features are kept of up to 49" in page(real, "--metrics=fd@tiny")
+    assert title not in page(real, "--metrics=fd@tiny,nn@tiny") and title not in page(real, "--metrics=fd")
+    np.savez(images / "real.npz", REAL[:5])
+    assert "They need more than 5 images of each side." in page(real, "--metrics=nn")
+
+
 def test_a_killed_evaluation_goes_on_with_the_images_it_has_not_seen(images, tiny, monkeypatch, capsys):
     """Breaks if features are computed again after a kill, of either side, in the middle or when the figures are taken;
     or if what is kept of the samples stays, or of the real images does not."""
@@ -237,6 +288,10 @@ def test_bad_input_is_one_sentence(images, tiny, capsys):
     assert "07.png" in refused(capsys, *argv) and not (images / "out" / "report.html").exists()
     assert cli.main(command(images, "--skip_bad", "--metrics=fd@tiny")) == 0
     assert "warning: left out" in capsys.readouterr().err and document(images)["figures"]["FD-tiny"]["n"] == 44
+    assert (
+        "; 44 images of fake (1 damaged file left out); against" in document(images)["figures"]["FD-tiny"]["protocol"]
+    )
+    assert document(images)["config"]["left_out"] == {"real": 0, "fake": 1}
     for i in range(1, 45):
         (images / "fake" / f"{i:02}.png").unlink()
     assert "fd@tiny needs at least 2 images of each side, got 1 of fake" in refused(
@@ -394,7 +449,7 @@ def test_what_was_seen_of_the_reference_is_kept_for_other_metrics(images, tiny, 
         return real(network, rows, needs, *given)
 
     monkeypatch.setattr(measure, "accumulate", watched)
-    for name in ("mode_score@tiny", "prdc@tiny", "fd@tiny", "mode_score@tiny", "prdc@tiny"):
+    for name in ("prdc@tiny", "mode_score@tiny", "fd@tiny", "mode_score@tiny", "prdc@tiny"):
         assert cli.main(command(images, f"--metrics={name}")) == 0
     assert seen.count(len(REAL)) == 2 and seen.count(len(FAKE)) == 5
     assert len(list((images / "out").glob("features_*"))) == 1

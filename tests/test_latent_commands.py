@@ -1,11 +1,13 @@
 """jaxgen reconstruct, interpolate and evaluate of a model with an encoder, from its work directory alone."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from command import refused
 from PIL import Image
 
 from jaxgen import cli
+from jaxgen.commands.evaluate import interpolations
 from jaxgen.commands.latent import ends_of, members, pairs_of, reconstructed
 from jaxgen.commands.model import open_data, open_model
 from jaxgen.data.records import Records, Source, Spec, source
@@ -89,6 +91,16 @@ def test_pictures_have_a_tile_for_every_image(run, tmp_path, capsys):
         assert np.asarray(Image.open(tmp_path / f"{name}.png")).shape[:2] == tiled.shape[:2]
     for command in ("reconstruct", "interpolate"):
         assert "--out must end in .png" in refused(capsys, command, f"--workdir={run}", "--out=a.jpg")
+
+
+def test_a_way_that_overflows_does_not_cost_the_report(run, monkeypatch):
+    """Breaks if all that was measured is lost since a model is not finite between two images, as a flow may be."""
+    model = open_model(run)
+    decode = model.recipe.decode
+    nowhere = model._replace(recipe=model.recipe._replace(decode=lambda *args: jnp.nan * decode(*args)))
+    shown = interpolations(nowhere, 0, *ends_of(model, 8))
+    assert shown.image is None and "72 of 72 images are not finite" in shown.caption
+    assert interpolations(model, 0, *ends_of(model, 8)).image is not None
 
 
 def test_a_reconstruction_is_a_mean(run):

@@ -48,6 +48,8 @@ def compare(fake: str, asked: Asked, out: Path) -> str:
     figures = look.figures + in_pairs(one_to_one, left, right)
     about: dict[str, Any] = {"real": asked.real, "fake": fake, "metrics": asked.metrics.text}
     about |= {"image_size": asked.image_size, "skip_bad": asked.skip_bad}
+    if asked.skip_bad:
+        about["left_out"] = {"real": left.left_out, "fake": right.left_out}
     title = right.name if asked.real is None else f"{right.name} against {left.name}"
     said = written(out, title, figures, compared(right, left, look), about, "")
     measure.forget(look.files)

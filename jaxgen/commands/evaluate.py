@@ -19,7 +19,7 @@ from jaxgen.configuration import plain
 from jaxgen.evaluate.pictures.history import history
 from jaxgen.evaluate.pictures.picture import Picture
 from jaxgen.evaluate.result import Result
-from jaxgen.evaluate.stream.sides import Side, of_source, scaled
+from jaxgen.evaluate.stream.sides import Side, of_source, scaled, stored
 from jaxgen.io import plots, writers
 from jaxgen.io.question import digest
 from jaxgen.io.rows import Rows, remove, share
@@ -59,12 +59,7 @@ def evaluate(model: Model, asked: Asked, num: int, seed: int) -> str:
         figures, shown = reconstructions(model, seed)
         found, pictures = found + figures, pictures + shown
     if ends is not None:
-        way = latent.rows(interpolated(model, ROWS, FRAMES, seed, *ends), model.run.spec.levels - 1)
-        pictures.append(
-            Picture(
-                "Interpolations", way, "Between latent variables, along great circles; means where the model is random."
-            )
-        )
+        pictures.append(interpolations(model, seed, *ends))
     said = of_model(model, found, pictures, f"Samples: {model.recipe.about['sampling']}.")
     remove(used)
     measure.forget(files)
@@ -91,10 +86,22 @@ def quality(
     return look.figures, pictures, look.files
 
 
+def interpolations(model: Model, seed: int, pairs: np.ndarray | None, labels: np.ndarray | None) -> Picture:
+    """Between `pairs` of images; why not, where a latent variable on the way has none, as a flow's that overflows."""
+    title, way = "Interpolations", "Between latent variables, along great circles"
+    try:
+        found = interpolated(model, ROWS, FRAMES, seed, pairs, labels)
+    except ValueError as error:
+        return Picture(title, None, f"{way}: {error}")
+    shown = latent.rows(found, model.run.spec.levels - 1)
+    return Picture(title, shown, f"{way}; means where the model is random.")
+
+
 def trained_on(model: Model) -> Side:
     """The training data of the model."""
     data = model.run.config.data
-    found = of_source(open_data(model.run, data.split), f"{data.dataset}:{data.split}")
+    source = open_data(model.run, data.split)
+    found = of_source(source, f"{data.dataset}:{data.split}", files=stored(data.dataset, data.data_dir))
     return replace(found, role="train")
 
 

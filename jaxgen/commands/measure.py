@@ -102,7 +102,7 @@ def in_pictures(metrics: Sequence[Chosen], real: Side, fake: Side) -> tuple[Chos
             return None, f"{side.name} has statistics, but no images"
     found = [one._replace(layer="features") if one.layer == LOGITS else one for one in metrics if one.metric.real]
     if not found:
-        return None, "no metric was asked for that compares both sets in features" if len(real) else ""
+        return None, "No metric was asked for that compares both sets in features" if len(real) else ""
 
     def last(one: Chosen) -> tuple[bool, bool, bool]:
         return one.metric is not METRICS["realism"], one.network == PIXELS, one.layer != "features"
@@ -136,6 +136,8 @@ def protocol(
     said = [pixels if network is None else network.name]
     if only_statistics(fake):
         said.append(told(one, network, fake))
+    elif fake.left_out:
+        said.append(f"{len(fake):,} images of {fake.name}{without(fake)}")
     if captions is not None:
         known = NETWORKS.get(one.network)
         mode = one.network if known is None else known.options.get("rule", one.network)
@@ -296,10 +298,15 @@ def stands(side: Side, one: Chosen, network: Extractor) -> bool:
     return same and one.layer in said.layers
 
 
+def without(side: Side) -> str:
+    """What to say of the files of `side` that were left out."""
+    return f" ({side.left_out:,} damaged file{'s' * (side.left_out > 1)} left out)" if side.left_out else ""
+
+
 def told(one: Chosen, network: Extractor | None, real: Side) -> str:
     """Of what the reference of a metric is."""
     if network is None or "moments" not in one.metric.real or not stands(real, one, network):
-        return f"{len(real):,} images of {real.name}"
+        return f"{len(real):,} images of {real.name}{without(real)}"
     assert real.statistics is not None
     said = statistics.about(real.statistics)
     count = "an unknown number of" if said.n is None else f"{said.n:,}"

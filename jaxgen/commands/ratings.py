@@ -13,6 +13,7 @@ from jaxgen.evaluate.prompts.ratings import (
     read_ratings,
     summarize,
 )
+from jaxgen.io.location import readable
 
 HEADS = "{:<{width}}  {:>7} {:>5} {:>5} {:>5}   {:<16}  {}"
 NOTE = (
@@ -23,18 +24,21 @@ NOTE = (
 
 def ratings(paths: Sequence[Path]) -> str:
     """A table per question: of all prompts, of each category, of each challenge."""
-    (a, b), found = read_ratings(paths)
+    systems, found = read_ratings(paths)
+    a, b = map(readable, systems)
     raters = {rating.rater for rating in found}
     said = [f"a = {a}, b = {b}; {len(raters)} rater{'s' * (len(raters) > 1)}"]
     for question, some in grouped(found, lambda rating: rating.question).items():
         rows = {"all": some}
-        rows |= parts(grouped(some, lambda rating: rating.category), len(some))
-        challenges = grouped(some, lambda rating: rating.challenge)
+        rows |= parts(grouped(some, lambda rating: readable(rating.category)), len(some))
+        challenges = grouped(some, lambda rating: readable(rating.challenge))
         rows |= parts({f"challenge {name}": part for name, part in challenges.items() if name}, len(some))
         width = max(map(len, rows))
         said += [
             "",
-            HEADS.format(question, "prompts", "a", "none", "b", "a of decided", "preference for a", width=width),
+            HEADS.format(
+                readable(question), "prompts", "a", "none", "b", "a of decided", "preference for a", width=width
+            ),
             *(line(name, summarize(part), width) for name, part in rows.items()),
             f"left side chosen {shown(left_share(some))} of decided{together(some)}",
         ]

@@ -1,5 +1,6 @@
 """Image files, through Pillow: opened with distrust, brought upright, to one mode and one size."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ from PIL import Image, ImageOps
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 GREY = ("1", "L")
 COLOUR = ("LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # open_image refuses such files
 
 
 def central(height: int, width: int, size: int) -> tuple[int, int]:
@@ -36,7 +39,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         image = Image.open(path, formats=sorted(set(FORMATS.values())))
         bomb = image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf)
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         bomb = True
     except Exception as error:
         raise ValueError(f"expected a PNG, JPEG or WebP image in {path}: replace or remove it") from error

@@ -27,6 +27,7 @@ SPLIT = 10  # images that a split of an Inception Score has at least
 BALLS = "a ball reaches the k-th nearest neighbour among its own kind"
 LOGITS = "logits"  # the layer of a network whose softmax is a probability of each class
 GROUPED = "± by a jackknife over groups of both sets, on the large side"
+STILL = "no ±, as no tenth of either set changes the value when it is left out"
 
 
 class Seen(NamedTuple):
@@ -88,7 +89,7 @@ def prdc(real: Seen, fake: Seen, near: Neighbourhood, k: int = 5) -> list[Result
     )
     errors = over_groups(lambda table: neighbour_errors.prdc(table, k), real, fake)
     named = zip(found._asdict().items(), of, errors, strict=True)
-    return [Result(name, value, f"{said}; {GROUPED}", n, error) for (name, value), (said, n), error in named]
+    return [Result(name, value, f"{said}; {how}", n, error) for (name, value), (said, n), (error, how) in named]
 
 
 def ipr(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
@@ -96,31 +97,35 @@ def ipr(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     return [found._replace(name=f"improved_{found.name}") for found in prdc(real, fake, near, 3)[:2]]
 
 
-def over_groups(statistic: Callable[[neighbour_errors.Table], np.ndarray], real: Seen, fake: Seen) -> list[Any]:
-    """Standard errors of what neighbours say of both sets, None of too few images."""
+def over_groups(
+    statistic: Callable[[neighbour_errors.Table], np.ndarray], real: Seen, fake: Seen
+) -> list[tuple[float | None, str]]:
+    """Standard errors of what neighbours say of both sets, and how they were taken, or None and why there is none."""
     errors = neighbour_errors.standard_errors(statistic, real.rows, fake.rows)
-    return [None] * 4 if errors is None else [float(error) for error in errors]
+    if errors is None:
+        return [(None, f"no ± of fewer than {2 * neighbour_errors.GROUPS} images")] * 4
+    return [(None, STILL) if np.isnan(error) else (float(error), GROUPED) for error in errors]
 
 
 def nearest(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """How near samples are to real images, beside these among themselves: the check for copies."""
     closest, own = summary(*near.across), summary(*near.among_real)
-    errors = over_groups(neighbour_errors.proximity, real, fake)
+    (middle, of_middle), (low, of_low), *_ = over_groups(neighbour_errors.proximity, real, fake)
     return [
         Result(
             f"nearest_{real.role}_median",
             closest.median,
             "median distance from a sample to its nearest real image; much less than the "
-            f"{own.median:.3f} among the real images themselves (leave one out) is memorising; {GROUPED}",
+            f"{own.median:.3f} among the real images themselves (leave one out) is memorising; {of_middle}",
             fake.n,
-            errors[0],
+            middle,
         ),
         Result(
             f"nearest_{real.role}_p05",
             closest.p05,
-            f"5th percentile of that distance; {own.p05:.3f} among the real images themselves; {GROUPED}",
+            f"5th percentile of that distance; {own.p05:.3f} among the real images themselves; {of_low}",
             fake.n,
-            errors[1],
+            low,
         ),
         Result("copies", closest.copies, "samples equal to a real image, a count of these samples", fake.n),
     ]
@@ -166,19 +171,19 @@ def realism(real: Seen, fake: Seen, near: Neighbourhood) -> list[Result]:
     """Realism of the samples (Kynkaanniemi et al. 2019, eq. 3)."""
     found = near.realism
     inside = "largest ratio of a real image's ball, k = 3, the smaller half of them, to the distance from it"
-    middle, share, *_ = over_groups(neighbour_errors.realism, real, fake)
+    (middle, of_middle), (share, of_share), *_ = over_groups(neighbour_errors.realism, real, fake)
     return [
         Result(
             "realism_median",
             float(np.median(found)),
-            f"median over samples of the {inside}; {GROUPED}",
+            f"median over samples of the {inside}; {of_middle}",
             fake.n,
             middle,
         ),
         Result(
             "realistic",
             float((found >= 1).mean()),
-            f"share of samples of realism 1 or more, {inside}; {GROUPED}",
+            f"share of samples of realism 1 or more, {inside}; {of_share}",
             fake.n,
             share,
         ),

@@ -4,7 +4,10 @@ An object store has no folders, no append and no rename in place: an object is p
 """
 
 import os
+import re
 from pathlib import Path
+
+STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def location(text: str | os.PathLike) -> Path:
@@ -22,8 +25,10 @@ def is_remote(path: str | os.PathLike) -> bool:
 
 
 def readable(name: str | os.PathLike) -> str:
-    """`name` as text: the bytes of it that are no UTF-8, which file systems allow, as \\xff."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+    """`name` as text: the bytes of it that are no UTF-8, which file systems allow, as \\xff, and characters that steer
+    a terminal or the direction of writing as \\x1b."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def exists(path: Path) -> bool:

@@ -145,18 +145,25 @@ def histogram(values: Mapping[str, ArrayLike], label: str, of: str = "images") -
 
 
 def scatter(points: Mapping[str, ArrayLike], xlabel: str, ylabel: str) -> "Figure":
-    """`points` name -> places [n, 2], on axes of one scale, and the ellipse with 95% of the Gaussian fit of each."""
+    """`points` name -> places [n, 2], on axes of one scale, the larger the fewer there are, and the ellipse with 95% of
+    the Gaussian fit of each."""
+    from matplotlib.lines import Line2D
+
     circle = np.stack([f(np.linspace(0, 2 * np.pi, 100)) for f in (np.cos, np.sin)], 1)
+    handles = []
     with _axes(6.0, 4.5) as (figure, axes):
-        for (name, places), colour in zip(points.items(), cycle(COLOURS), strict=False):
+        for (name, places), colour, marker in zip(points.items(), cycle(COLOURS), cycle("o^sD"), strict=False):
             x = np.asarray(places, np.float64)
+            size = float(np.clip(65 / np.sqrt(len(x)), 3.0, 6.5))
             values, vectors = np.linalg.eigh(np.cov(x.T))
             radii = np.sqrt(-2 * np.log(0.05) * np.maximum(values, 0))
-            axes.plot(*x.T, "o", color=colour, alpha=0.45, markersize=2.6, markeredgewidth=0, rasterized=True)
-            axes.plot(*(x.mean(0) + circle * radii @ vectors.T).T, color=colour, label=name)
+            style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": size, "markeredgewidth": 0}
+            axes.plot(*x.T, linestyle="", alpha=0.7 if len(x) < 200 else 0.5, rasterized=True, **style)
+            axes.plot(*(x.mean(0) + circle * radii @ vectors.T).T, color=colour)
+            handles.append(Line2D([], [], label=name, **style))
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_aspect("equal", "datalim")
-        axes.legend()
+        axes.legend(handles=handles)
     return figure
 
 

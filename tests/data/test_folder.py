@@ -1,6 +1,8 @@
 """A user's folder of images: labels, captions, order, and a sentence for everything that is wrong with it."""
 
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 
@@ -141,9 +143,13 @@ def test_decompression_bombs_are_refused_by_their_header(tmp_path, side):
     """A few bytes must not be able to take gigabytes."""
     bomb(tmp_path / "bomb.png", side)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         with pytest.raises(ValueError, match="expected at most .* pixels in .*bomb.png"):
             load(tmp_path)
+    argv = ["evaluate", f"--fake={tmp_path}", "--metrics=vendi@lite0", f"--out={tmp_path}/out"]
+    code = f"import sys; from jaxgen.cli import main; sys.exit(main({argv!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and "Warning" not in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

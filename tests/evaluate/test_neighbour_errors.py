@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from jaxgen.evaluate import figures
 from jaxgen.evaluate.distribution import neighbour_errors, neighbours, prdc
 from jaxgen.evaluate.distribution.neighbour_errors import standard_errors, table_of
+from jaxgen.evaluate.figures import Seen
+from jaxgen.evaluate.neighbourhood import Neighbourhood
 
 
 def sets(seed, n=150, d=16):
@@ -38,6 +41,17 @@ def test_they_cover_the_spread_of_fresh_sets(most, monkeypatch):
     found = np.mean([standard_errors(figures, *sets(i)) for i in range(8)], axis=0)
     assert (found > 0.75 * spread).all() and (found < 3 * spread).all()
     assert found[1] < 2 * spread[1]
+
+
+def test_what_no_group_moves_has_no_error():
+    """Breaks if precision 1 of fifty samples is said to be exact."""
+    real, fake = sets(0, 50, 1)
+    fake = real.mean() + 0.1 * fake
+    found = standard_errors(lambda table: neighbour_errors.prdc(table, 5), real, fake)
+    assert np.isnan(found[0]) and found[2] > 0
+    precision, _, density, _ = figures.prdc(Seen(50, rows=real), Seen(50, rows=fake), Neighbourhood(real, fake))
+    assert precision.value == 1 and precision.error is None and "no ±, as no tenth" in precision.definition
+    assert density.error > 0 and "jackknife" in density.definition
 
 
 def test_too_few_have_none():

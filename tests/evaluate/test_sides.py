@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxgen.data import load
 from jaxgen.evaluate.distribution.blocks import shape
-from jaxgen.evaluate.stream.sides import open_side
+from jaxgen.evaluate.stream import sides
+from jaxgen.evaluate.stream.sides import open_side, stored
 
 X = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), np.uint8)
 
@@ -50,6 +52,19 @@ def test_a_changed_folder_is_another_one(folder):
     assert open_side(str(folder)).key != before
 
 
+def test_a_data_set_that_was_prepared_anew_is_another_one(tmp_path, monkeypatch):
+    """Breaks if features of images that a builder has replaced are taken for those of the new ones, though the first
+    ones are as they were."""
+    load(name="digits", data_dir=tmp_path)
+    first = stored("digits", tmp_path)
+    assert any(path.suffix == ".json" for path in first) and stored("digits", tmp_path) == first
+    monkeypatch.setattr(sides, "stored", lambda name: first)
+    before = open_side("digits:test").key
+    assert open_side("digits:test").key == before
+    os.utime(first[0], (0, 0))
+    assert open_side("digits:test").key != before
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_files_of_guided_diffusion_are_read_in_slices(tmp_path, save):
     """Breaks if rows of a large file are read from another place, forwards or backwards, stored or compressed."""
@@ -89,6 +104,7 @@ def test_a_damaged_image_is_named_and_left_out_only_when_asked(folder):
     order = [2, 4, 6, 8, 1, 3, 7]
     np.testing.assert_array_equal(side.rows[:], X[order])
     assert side.labels.tolist() == [0, 0, 0, 0, 1, 1, 1] and side.files[0] == "cat/2.png" and len(side) == 7
+    assert side.left_out == 2
 
 
 @pytest.mark.parametrize(
@@ -118,8 +134,8 @@ def test_a_file_that_ends_early_and_an_empty_folder_are_one_sentence(tmp_path, f
     with pytest.raises(ValueError, match="found none"):
         open_side(str(tmp_path / "empty"))
     Image.fromarray(X[0, :3]).save(folder / "cat" / "10.png")
-    with pytest.raises(ValueError, match=r"expected 5x6 pixels in .*10\.png"):
-        open_side(str(folder)).rows[:]
+    with pytest.raises(ValueError, match=r"got 5x3 pixels in .*10\.png after 5x6: set --image_size\."):
+        open_side(str(folder))
     with pytest.raises(ValueError, match="did you mean|expected a folder of images"):
         open_side("nothing_of_this_name")
 

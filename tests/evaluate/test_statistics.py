@@ -1,5 +1,8 @@
 """If these fail, an FID against published statistics is not the one against the images behind them."""
 
+import tracemalloc
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -75,6 +78,27 @@ def test_numbers_that_are_no_statistics_are_refused(tmp_path, arrays, said):
     np.savez(tmp_path / "x.npz", **{"mu": MEAN, "sigma": SPREAD} | arrays)
     with pytest.raises(ValueError, match=said):
         read(tmp_path / "x.npz", "pixels")
+
+
+@pytest.mark.parametrize("name", ["n", "features", "mu", "sigma", "pool_3"])
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_header_that_lies_costs_no_memory(tmp_path, name, filled):
+    """A file of a few bytes could take gigabytes, of numbers that are there, compressed, or only said to be."""
+    lengths = {"sigma": (4000, 4000), "pool_3": (1, 1 << 24)}.get(name, (1 << 24,)) if filled else (10**13,)
+    arrays = {"mu": MEAN, "sigma": SPREAD} | {name: np.broadcast_to(0.0, lengths)}
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        for key, array in arrays.items():
+            with file.open(f"{key}.npy", "w") as member:
+                np.lib.format.write_array_header_1_0(
+                    member, {"descr": "<f8", "fortran_order": False, "shape": array.shape}
+                )
+                member.write(np.ascontiguousarray(array).tobytes() if filled or key != name else bytes(8))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"x\.npz"):
+        read(tmp_path / "x.npz", "pixels")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 def test_a_file_says_what_it_knows(tmp_path):

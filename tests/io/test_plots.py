@@ -55,6 +55,16 @@ def test_ellipses_hold_95_percent_of_the_points_of_their_set():
     assert lines[1].get_color() == lines[0].get_color() != lines[3].get_color()
 
 
+def test_points_of_few_are_seen_and_told_apart():
+    """Fifty specks of one shape, and a legend of lines alone."""
+    few, many = (np.random.default_rng(0).normal(size=(2, n, 2)) for n in (50, 500))
+    axes, crowded = (plots.scatter({"a": x[0], "b": x[1]}, "x", "y").axes[0] for x in (few, many))
+    first, _, second, _ = axes.get_lines()
+    assert first.get_markersize() >= 6 > crowded.get_lines()[0].get_markersize() > 2.5
+    shapes = [entry.get_marker() for entry in axes.get_legend().get_lines()]
+    assert shapes == [first.get_marker(), second.get_marker()] and shapes[0] != shapes[1]
+
+
 def test_bars_over_steps_are_one_error_each_way():
     """Half of it, or on another step."""
     axes = plots.over_steps([10, 20], [3.0, 2.0], [0.5, 0.0], "FID").axes[0]

@@ -60,21 +60,23 @@ def standard_errors(statistic: Callable[[Table], np.ndarray], real: Any, fake: A
 
         (G - 1) / G sum_g (theta_g - mean)^2 min(n, 1000) / n
 
-    theta_g without group g of that set, rows [n, ...], arrays or read in blocks. None where a set has fewer than two
-    images a group.
+    theta_g without group g of that set, rows [n, ...], arrays or read in blocks. NaN where theta_g is the same for all
+    groups of both sets, as of a share of 1 that no group brings down: that says less than an error of 0 would. None
+    where a set has fewer than two images a group.
     """
     if min(len(real), len(fake)) < 2 * GROUPS:
         return None
     table = table_of(drawn(real), drawn(fake))
     everyone = [np.ones(len(own), bool) for own in (table.real, table.fake)]
-    total = 0.0
+    total, moved = 0.0, False
     for which, rows in enumerate((real, fake)):
         count = len(everyone[which])
         group = np.random.default_rng(0).permutation(count) % GROUPS
         left = [[group != g if i == which else all_ for i, all_ in enumerate(everyone)] for g in range(GROUPS)]
         values = np.array([statistic(table.without(*kept)) for kept in left])
         total = total + (GROUPS - 1) * values.var(0) * count / len(rows)
-    return np.sqrt(total)
+        moved = moved | (np.ptp(values, axis=0) > 0)
+    return np.where(moved, np.sqrt(total), np.nan)
 
 
 def drawn(rows: Any) -> np.ndarray:

@@ -75,7 +75,6 @@ figcaption b { color: var(--ink); font-weight: 600; display: block; overflow-wra
 .tile .note { font-variant-numeric: tabular-nums; }
 .tile .note { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
 .lead img { outline: 2px solid var(--mark); }
-.lead { padding-right: .6rem; }
 .scroll { overflow: auto; max-height: 40rem; }
 .scroll thead th { position: sticky; top: 0; background: var(--page); white-space: nowrap; }
 summary { cursor: pointer; font-weight: 500; }

@@ -29,7 +29,7 @@ def comparison(
     pictures = sample_pictures(fake, real)
     x, y = near.fake, near.real
     if min(len(x), len(y)) <= K:
-        return [*pictures, *uncompared(f"they need more than {K} images of each side")]
+        return [*pictures, *uncompared(f"They need more than {K} images of each side")]
     done(1)
     pictures += neighbour_pictures(fake, real, *near.across, radii(near.among_real, 1), space)
     done(2)
@@ -52,4 +52,4 @@ def comparison(
 def uncompared(reason: str) -> list[Picture]:
     """What stands in place of all but the samples and real images, for this `reason`, if any."""
     title = "No check for copies, realism, classes or features"
-    return [Picture(title, None, f"{reason[0].upper()}{reason[1:]}.", "Comparison")] if reason else []
+    return [Picture(title, None, f"{reason}.", "Comparison")] if reason else []

@@ -22,6 +22,7 @@ import numpy as np
 from jaxgen import data
 from jaxgen.data.folder import bases_of, files, open_folder
 from jaxgen.data.images import open_image, read_image
+from jaxgen.data.prepared import EMBEDDED, find, quiet
 from jaxgen.data.records import Records, Source
 from jaxgen.evaluate.distribution.blocks import View
 from jaxgen.io import archive, images
@@ -46,6 +47,7 @@ class Side:
     levels:     how many values a pixel has: level k of them is round(255 k / (levels - 1)) in the rows.
     key:        all that decides the rows, for what is kept of them on disk.
     role:       "real", or "train" where the images that they are compared with are of a model that was trained on them.
+    left_out:   how many damaged files of a folder are not among them.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Side:
     levels: int = 256
     key: str = ""
     role: str = "real"
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -87,7 +90,7 @@ def open_side(text: str, image_size: int | None = None, skip_bad: bool = False) 
         return of_folder(path, split, image_size, skip_bad)
     if path.is_absolute() or len(path.parts) > 1 and path.parent.is_dir():
         raise ValueError(f"there is no folder {path}: correct the path.")
-    return of_source(data.load(name, split, image_size=image_size), f"{name}:{split}", image_size)
+    return of_source(data.load(name, split, image_size=image_size), f"{name}:{split}", image_size, stored(name))
 
 
 def of_file(path: Path) -> Side:
@@ -157,8 +160,7 @@ def of_folder(folder: Path, split: str, image_size: int | None, skip_bad: bool) 
     bad = damaged(paths) if skip_bad else ()
     source = open_folder(folder, split, image_size, without=bad)
     paths = [path for path in paths if path not in bad]
-    if not source.records.in_memory:
-        check_headers(paths, image_size is None)
+    check_headers(paths, image_size is None)
     base = bases_of(folder)[split.partition("[")[0]]
     shown = [path.relative_to(base).as_posix() for path in paths]
     classes = source.spec.class_names
@@ -166,19 +168,29 @@ def of_folder(folder: Path, split: str, image_size: int | None, skip_bad: bool) 
     name = readable(folder.name if split == "train" else f"{folder.name}:{split}")
     classes, shown = tuple(map(readable, classes)), [readable(path) for path in shown]
     key = f"{image_size} {stamp(paths)}"
-    return Side(name, Files(source.records), labels, classes, shown, image_size, key=key)
+    return Side(name, Files(source.records), labels, classes, shown, image_size, key=key, left_out=len(bad))
 
 
-def of_source(source: Source, name: str, image_size: int | None = None) -> Side:
-    """The images of a data set, resampled before to `image_size`. Labels are known of one that fits in memory: others
-    are not read through for them."""
+def of_source(source: Source, name: str, image_size: int | None = None, files: Sequence[Path] = ()) -> Side:
+    """The images of a data set that lies in these `files`, resampled before to `image_size`. Labels are known of one
+    that fits in memory: others are not read through for them."""
     records, spec = source
     rows = View(records, lambda batch: batch["x"])
     labels = records.arrays.get("label") if records.in_memory else None
     first = hashlib.sha256(np.ascontiguousarray(rows[:16]).tobytes()).hexdigest()
-    key = f"{name} {len(records)} {spec.shape} {first}"
+    key = f"{name} {len(records)} {spec.shape} {first} {stamp(files)}"
     shown = scaled(rows, spec.levels)
     return Side(name, shown, labels, spec.class_names, size=image_size, levels=spec.levels, key=key)
+
+
+def stored(name: str, data_dir: str | Path | None = None) -> list[Path]:
+    """The files of the data set `name`, as far as this machine has them: a folder's own, or what tfds has prepared."""
+    folder = Path(name).expanduser()
+    if name not in EMBEDDED and folder.is_dir():
+        return [path for split in bases_of(folder) for path in files(folder, split)]
+    with quiet():
+        folder = Path(find(name, data_dir)[0].data_path)
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def scaled(rows: Any, levels: int) -> Any:

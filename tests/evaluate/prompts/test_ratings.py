@@ -68,6 +68,18 @@ def test_sides_become_systems(two):
     assert left_share([r for r in ratings if r.question == "alignment"]).value == 4 / 5
 
 
+def test_what_strangers_wrote_does_not_steer_the_terminal(tmp_path, capsys):
+    """Breaks if a file that somebody sent clears the screen, or writes figures of its own over it."""
+    systems, sly = ("old\x1b[2J", "new"), "\x1b]0;x\x07\n99% [99, 99]"
+    said = [{**item(prompt, "new", "left", "left", systems), "category": sly} for prompt in ("a1", "a2")]
+    said.append(item("b1", "new", "left", "left", systems))
+    said[0]["challenge"] = sly
+    assert cli.main(["ratings", str(save(tmp_path / "x.json", "Ada", said, systems))]) == 0
+    out = capsys.readouterr().out
+    assert "a = old\\x1b[2J, b = new" in out and "\x1b" not in out and "\n99%" not in out
+    assert out.count("\\x1b]0;x\\x07\\n99%") == 4
+
+
 def test_wilson_is_the_solution_of_its_equation():
     """Breaks if an interval leaves [0, 1], is empty at 0 or n wins, or is off |p - share| = z sqrt(p (1 - p) / n)."""
     for wins, n in ((0, 5), (5, 5), (1, 2), (61, 100), (800, 1632)):
