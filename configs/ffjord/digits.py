@@ -4,7 +4,7 @@ jaxgen train --config=configs/ffjord/digits.py --workdir=runs/ffjord_digits
 jaxgen likelihood --workdir=runs/ffjord_digits
 jaxgen sample --workdir=runs/ffjord_digits --num=64 --out=digits.png
 
-The divergence is Hutchinson's estimate in training and exact in `jaxgen likelihood`.
+In training the divergence is Hutchinson's estimate and the solver's tolerance 1e-3; elsewhere it is exact, and 1e-6.
 
 Measured with seed 0 on the 360 test images in bits/dim: 2.264 (standard error 0.011) with uniform dequantization, and
 2.197 (0.010) with 20 importance-weighted draws of it; 164 s of CPU time to train.

@@ -1,10 +1,10 @@
 """NICE on the 8x8 digits: four additive couplings and a logistic base.
 
 jaxgen train --config=configs/nice/digits.py --workdir=runs/nice_digits
-jaxgen likelihood --workdir=runs/nice_digits
+jaxgen likelihood --workdir=runs/nice_digits --draws=4
 
-Measured with seed 0 on the 360 test images in bits/dim (likelihood.draws=4): 2.315 with uniform dequantization, and
-2.256 with 20 importance-weighted draws of it. Nothing was tuned.
+Measured with seed 0 on the 360 test images in bits/dim: 2.315 with uniform dequantization, and 2.256 with 20
+importance-weighted draws of it. Nothing was tuned.
 """
 
 from ml_collections import ConfigDict

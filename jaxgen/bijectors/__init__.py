@@ -3,9 +3,10 @@
 distrax and flowjax have splines and couplings as well. In float64 they are the same maps to 1e-13, in float32 as
 precise, and none of the three loses a gradient outside of a spline's box. On a CPU the gradient of distrax's spline
 takes 2.4 times as long as here, of flowjax's 1.2 times, forward 1.4 and 0.85 times; couplings take the same
-(experiments/benchmarks/bijectors.py). Neither has squeezes, multi-scale splits, 1x1 convolutions from their factors,
-residual or mixture-of-logistics maps. distrax brings TensorFlow Probability with it; flowjax keeps parameters of one
-example, and the networks of its couplings, in Equinox modules. So neither is a dependency.
+(experiments/benchmarks/bijectors.py). Neither has squeezes, multi-scale splits, residual or mixture-of-logistics maps;
+of 1x1 convolutions from their factors distrax has L U, without the permutation that Glow starts from. distrax brings
+TensorFlow Probability with it; flowjax keeps parameters of one example, and the networks of its couplings, in Equinox
+modules. So neither is a dependency.
 """
 
 from jaxgen.bijectors.actnorm import actnorm as actnorm
@@ -30,6 +31,7 @@ from jaxgen.bijectors.linear import plu as plu
 from jaxgen.bijectors.permute import permute as permute
 from jaxgen.bijectors.spline import rational_quadratic as rational_quadratic
 from jaxgen.bijectors.split import Split as Split
+from jaxgen.bijectors.split import apart as apart
 from jaxgen.bijectors.split import channels as channels
 from jaxgen.bijectors.split import factor_out as factor_out
 from jaxgen.bijectors.split import features as features

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgen.bijectors.bijector import Bijector, rearrangement
+from jaxgen.bijectors.bijector import Bijector, Map, rearrangement
 
 
 class Split(NamedTuple):
@@ -49,6 +49,20 @@ def features(mask: Sequence[bool] | np.ndarray) -> Split:
 def swap(split: Split) -> Split:
     """What was kept is moved and the other way round."""
     return Split(lambda x: split.part(x)[::-1], lambda kept, moved: split.join(moved, kept))
+
+
+def apart(split: Split, kept: Bijector, moved: Bijector) -> Bijector:
+    """Each part of x through a bijector of its own, which leaves its shape."""
+
+    def along(direction: Callable[[Bijector], Map]) -> Map:
+        def run(x: Array) -> tuple[Array, Array]:
+            parts = split.part(x)
+            (first, one), (second, other) = (direction(b)(part) for b, part in zip((kept, moved), parts, strict=True))
+            return split.join(first, second), one + other
+
+        return run
+
+    return Bijector(along(lambda b: b.forward_and_log_det), along(lambda b: b.inverse_and_log_det))
 
 
 def flatten(shape: Sequence[int]) -> Bijector:

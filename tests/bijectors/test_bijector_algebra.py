@@ -8,6 +8,7 @@ import pytest
 from jaxgen.bijectors import (
     actnorm,
     affine,
+    apart,
     chain,
     channels,
     checkerboard,
@@ -29,6 +30,7 @@ from jaxgen.bijectors import (
     squeeze,
     swap,
 )
+from jaxgen.bijectors.autoregressive import autoregressive
 
 SHAPE = (4, 4, 2)
 
@@ -46,6 +48,12 @@ def parameters(channels, moved, count, seed=0):
         return h.reshape(*x.shape[:-1], moved, count)
 
     return apply
+
+
+def before(x):
+    """Of every row of x, [B, 4, 4, 2], two parameters an element, as the rows above it say."""
+    above = jnp.pad(jnp.cumsum(x, axis=1)[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
+    return jnp.sin(above @ draws(4, 2, 4).astype(x.dtype)).reshape(*x.shape, 2)
 
 
 def pair(bijector):
@@ -77,6 +85,8 @@ BIJECTORS = {
     "affine": lambda: affine(draws(0, 2), draws(1, *SHAPE)),
     "logit": lambda: chain(invert(logit()), affine(0.05, jnp.log(0.9)), logit()),
     "inverted": lambda: invert(coupling(channels(1), parameters(1, 1, 2), pair(affine))),
+    "iaf": lambda: invert(autoregressive(before, pair(affine))),
+    "apart": lambda: apart(swap(channels(1)), affine(draws(0, 1)), affine(1.0, draws(1, *SHAPE[:2], 1))),
     "linear": lambda: linear(draws(3, 2, 2)),
     "spline": lambda: coupling(channels(1), parameters(1, 1, 11), spline),
     "swapped": lambda: coupling(swap(channels(1)), parameters(1, 1, 2), pair(affine)),

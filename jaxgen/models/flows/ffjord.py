@@ -90,20 +90,22 @@ class Solution(nn.Module):
     end: float
     rtol: float
     atol: float
+    tolerance: float
     num_classes: int
     remat: bool
 
     def setup(self) -> None:
         self.velocity = Velocity(self.widths, len(self.shape) == 3, self.num_classes)
 
-    def bijector(self, cond: Array | None, keys: Array | None) -> Bijector:
+    def bijector(self, cond: Array | None, keys: Array | None, train: bool) -> Bijector:
         if self.is_initializing():  # which only makes the parameters
             self.velocity(jnp.zeros((1, *self.shape)), jnp.zeros(1), None if cond is None else cond[:1])
             return identity
         velocity = recomputed(self.velocity) if self.remat else self.velocity
         divergence = exact() if keys is None else hutchinson()
         own = None if keys is None else fold(keys, salt(self))
-        return continuous(velocity, cond, self.end, divergence, own, self.rtol, self.atol)
+        rtol, atol = (self.rtol, self.atol) if train else (self.tolerance,) * 2
+        return continuous(velocity, cond, self.end, divergence, own, rtol, atol)
 
 
 class FFJORD(Flow, kw_only=True):
@@ -113,7 +115,8 @@ class FFJORD(Flow, kw_only=True):
     widths       features of the hidden layers of a velocity
     flows        solutions, one after the other
     end          time of each
-    rtol, atol   of the solver
+    rtol, atol   of the solver in training
+    tolerance    both of them elsewhere, where the inverse is to undo the flow to 1e-4
     """
 
     widths: tuple[int, ...] = (64, 64, 64)
@@ -121,6 +124,7 @@ class FFJORD(Flow, kw_only=True):
     end: float = 1.0
     rtol: float = 1e-5
     atol: float = 1e-5
+    tolerance: float = 1e-6
 
     def setup(self) -> None:
         self.solutions = [self.solution((math.prod(self.shape),)) for _ in range(self.flows)]
@@ -133,10 +137,11 @@ class FFJORD(Flow, kw_only=True):
         """A flow of the fields of this one. Raises ValueError for a dtype in which its tolerances make no sense."""
         if self.dtype is not None:
             raise ValueError("FFJORD computes in float32, as tight as its solver is: leave out parallel.dtype.")
-        return Solution(shape, self.widths, self.end, self.rtol, self.atol, self.num_classes, self.remat)
+        own = self.widths, self.end, self.rtol, self.atol, self.tolerance, self.num_classes, self.remat
+        return Solution(shape, *own)
 
     def bijector(self, cond: Array | None = None, keys: Array | None = None, train: bool = False) -> Bijector:
-        return chain(flatten(self.shape), *(solution.bijector(cond, keys) for solution in self.solutions))
+        return chain(flatten(self.shape), *(solution.bijector(cond, keys, train) for solution in self.solutions))
 
 
 class MultiscaleFFJORD(FFJORD, kw_only=True):
@@ -166,7 +171,7 @@ class MultiscaleFFJORD(FFJORD, kw_only=True):
 
     def bijector(self, cond: Array | None = None, keys: Array | None = None, train: bool = False) -> Bijector:
         def run(flows: Sequence[Solution]) -> Bijector:
-            return chain(*(flow.bijector(cond, keys) for flow in flows))
+            return chain(*(flow.bijector(cond, keys, train) for flow in flows))
 
         *others, last = zip(self.entering, self.whole, strict=True)
         rest = chain(run(last[1]), flatten(last[0]))

@@ -3,17 +3,22 @@ r"""Flow++: couplings by mixtures of logistics, with self-attention, and noise o
     z_moved = exp(a) logit F(x_moved) + b,    F: the distribution function of a mixture of logistics
     f = 4 checkerboard couplings, squeeze, 2 of the halves of the channels, 3 checkerboard couplings
 
-Before every coupling stand an activation normalization and an invertible 1x1 convolution. a = s tanh(.), s learned, and
-the rest of the parameters come from a network of gated convolutions and attention over all pixels.
+Before every coupling each of the two parts is normalized, every element of it by its own scale and shift, and goes
+through its own 1x1 convolution. a = tanh(.), and it and the other parameters come from a network of gated convolutions
+and attention over all pixels, whose layers are scaled by what the first batch measures.
 
 Source: Ho et al. 2019, "Flow++: Improving Flow-Based Generative Models with Variational Dequantization and Architecture
-Design" (1902.00275), sections 3 and 4, with the numbers of its CIFAR-10 model; without weight normalization.
+Design" (1902.00275), sections 3 and 4, with the layers of its code for CIFAR-10, which has no weight normalization, and
+its 31,443,440 parameters. Unlike that code, checkerboards are the paper's and not even and odd columns, scales of the
+normalization are trained as their logarithms, and the dequantizer is shown the image in model space.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
@@ -21,22 +26,71 @@ from jax.typing import DTypeLike
 from jaxgen.bijectors.bijector import Bijector, chain, invert
 from jaxgen.bijectors.coupling import coupling
 from jaxgen.bijectors.elementwise import affine, logit
+from jaxgen.bijectors.linear import linear
 from jaxgen.bijectors.logistic_mixture import logistic_mixture
-from jaxgen.bijectors.split import Split, channels, flatten, swap
+from jaxgen.bijectors.split import Split, apart, channels, flatten, swap
 from jaxgen.bijectors.squeeze import squeeze
 from jaxgen.models.autoregressive.gated_residual import concat_elu
 from jaxgen.models.flows.flow import Flow
-from jaxgen.models.flows.step import ActNorm, Linear
+from jaxgen.models.flows.step import ActNorm
 from jaxgen.models.layers.attention import attention
-from jaxgen.models.layers.conv import Conv
+from jaxgen.models.layers.conv import conv_general_dilated
 from jaxgen.models.layers.dropout import Dropout
 from jaxgen.models.layers.remat import rematerialized
 
-small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
+EPSILON = 1e-5  # of layer normalization
+NARROWEST = -7.0  # log scale of a component
+START = 0.1  # standard deviation at first of what is added to a layer's input, and of the parameters of couplings
+LOOKS = 3  # gated convolutions over the image that the dequantizer sees
+
+
+class Measured(nn.Module):
+    """W * x + b over `size` x `size` pixels, [B, H, W, C] -> [B, H, W, features]. Every channel of the output for the
+    batch that `init` sees has mean 0 and standard deviation `scale`."""
+
+    features: int
+    size: int = 1
+    scale: float = 1.0
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param("kernel", nn.initializers.normal(0.05), (self.size, self.size, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+
+        def convolved(x: Array, kernel: Array) -> Array:
+            return conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+        if self.is_initializing():
+            first = convolved(x.astype(kernel.dtype), kernel)
+            gain = self.scale / jnp.sqrt(first.var((0, 1, 2)) + 1e-8)
+            kernel, bias = kernel * gain, -gain * first.mean((0, 1, 2))
+            self.put_variable("params", "kernel", kernel)
+            self.put_variable("params", "bias", bias)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return convolved(x, kernel) + bias
+
+
+class GatedConv(nn.Module):
+    """h + a sigmoid(b), (a, b) of two convolutions of h [B, H, W, C], the first of 3x3 pixels, which also sees the
+    context [B, H, W, .], the second of `size` x `size` (section 3.3)."""
+
+    size: int
+    dropout: float = 0.0
+    dtype: DTypeLike | None = None
+
+    @nn.compact
+    def __call__(self, h: Array, context: Array | None = None, keys: Array | None = None) -> Array:
+        width = h.shape[-1]
+        u = Measured(width, 3, dtype=self.dtype)(concat_elu(h))
+        if context is not None:
+            u += Measured(width, dtype=self.dtype)(concat_elu(context))
+        u = Dropout(self.dropout)(concat_elu(u), keys)
+        return h + nn.glu(Measured(2 * width, self.size, START, self.dtype)(u))
 
 
 class GatedAttention(nn.Module):
-    """a sigmoid(b), (a, b) = W attention(h + places) over all pixels, [B, H, W, C] -> the same; places [H, W, C]."""
+    """h + a sigmoid(b), (a, b) = W attention(h + places) over all pixels, h [B, H, W, C], places [H, W, C]."""
 
     heads: int
     dropout: float = 0.0
@@ -47,34 +101,15 @@ class GatedAttention(nn.Module):
         b, height, width, c = h.shape
         if c % self.heads:
             raise ValueError(f"expected a number of heads that divides the {c} channels, got {self.heads}.")
-        told = nn.Dense(3 * c, dtype=self.dtype)(h + places.astype(h.dtype))
+        told = Measured(3 * c, dtype=self.dtype)(h + places.astype(h.dtype))
         q, k, v = jnp.moveaxis(told.reshape(b, height * width, 3, self.heads, -1), 2, 0)
         y = Dropout(self.dropout)(attention(q, k, v).reshape(h.shape), keys)
-        return nn.glu(nn.Dense(2 * c, kernel_init=small, dtype=self.dtype)(y))
-
-
-class Block(nn.Module):
-    """h <- LN(h + gated convolution of h and the context), h <- LN(h + gated attention of h) (section 3.3)."""
-
-    heads: int
-    dropout: float = 0.0
-    dtype: DTypeLike | None = None
-
-    @nn.compact
-    def __call__(self, h: Array, places: Array, context: Array | None = None, keys: Array | None = None) -> Array:
-        width = h.shape[-1]
-        u = Conv(width, (3, 3), dtype=self.dtype)(concat_elu(h))
-        if context is not None:
-            u += nn.Dense(width, dtype=self.dtype)(concat_elu(context))
-        u = Dropout(self.dropout)(concat_elu(u), keys)
-        h = h + nn.glu(nn.Dense(2 * width, kernel_init=small, dtype=self.dtype)(u))
-        h = nn.LayerNorm(dtype=self.dtype)(h)
-        h = h + GatedAttention(self.heads, self.dropout, self.dtype)(h, places, keys)
-        return nn.LayerNorm(dtype=self.dtype)(h)
+        return h + nn.glu(Measured(2 * c, 1, START, self.dtype)(y))
 
 
 class Network(nn.Module):
-    """x [B, H, W, C], context [B, H, W, .] or None, cond int [B] or None -> y [B, H, W, outputs] float32."""
+    """x [B, H, W, C], context [B, H, W, .] or None, cond int [B] or None -> y [B, H, W, outputs] float32: blocks of a
+    gated convolution and gated attention, each followed by layer normalization."""
 
     outputs: int
     width: int
@@ -88,44 +123,60 @@ class Network(nn.Module):
     def __call__(
         self, x: Array, context: Array | None = None, cond: Array | None = None, keys: Array | None = None
     ) -> Array:
-        h = Conv(self.width, (3, 3), dtype=self.dtype)(x)
+        h = Measured(self.width, 3, dtype=self.dtype)(x)
         if cond is not None:
             h += nn.Embed(self.num_classes, self.width, dtype=self.dtype)(cond)[:, None, None]
-        places = self.param("places", nn.initializers.normal(), h.shape[1:])
+        places = self.param("places", nn.initializers.normal(0.01), h.shape[1:])
         for _ in range(self.blocks):
-            h = Block(self.heads, self.dropout, self.dtype)(h, places, context, keys)
-        y = Conv(self.outputs, (3, 3), kernel_init=small, dtype=self.dtype)(h)
+            h = GatedConv(1, self.dropout, self.dtype)(h, context, keys)
+            h = nn.LayerNorm(EPSILON, self.dtype)(h)
+            h = GatedAttention(self.heads, self.dropout, self.dtype)(h, places, keys)
+            h = nn.LayerNorm(EPSILON, self.dtype)(h)
+        y = Measured(self.outputs, 3, START, self.dtype)(h)
         return y.astype(jnp.promote_types(y.dtype, jnp.float32))
 
 
+class Part(nn.Module):
+    """A scale and a shift of every element of x [B, *shape], then a 1x1 convolution that starts near the identity."""
+
+    shape: tuple[int, int, int]
+
+    def setup(self) -> None:
+        def start(key: Array) -> Array:
+            return jnp.eye(self.shape[-1]) + 1e-3 * jax.random.normal(key, (self.shape[-1],) * 2)
+
+        self.norm, self.weight = ActNorm(math.prod(self.shape)), self.param("weight", start)
+
+    def bijector(self) -> Bijector:
+        flat = flatten(self.shape)
+        return chain(flat, self.norm.bijector(), invert(flat), linear(self.weight))
+
+
 class Coupling(nn.Module):
-    """Activation normalization, a 1x1 convolution, and the coupling of `split`, of x [B, H, W, size]: what is moved has
-    `moved` channels, and goes through mixtures of as many `components`."""
+    """The coupling of `split`, of x whose two parts are [B, *shape] each, by mixtures of as many `components`."""
 
     split: Split
-    size: int
-    moved: int
+    shape: tuple[int, int, int]
     components: int
     conditioner: Callable[[], nn.Module]
 
     def setup(self) -> None:
-        self.actnorm, self.linear = ActNorm(self.size), Linear(self.size)
+        self.kept, self.moved = Part(self.shape), Part(self.shape)
         self.network = self.conditioner()
-        self.bound = self.param("bound", nn.initializers.ones_init(), (self.moved,))
 
     def bijector(self, cond: Array | None, keys: Array | None, context: Array | None = None) -> Bijector:
         def parameters(kept: Array) -> tuple[Array, ...]:
-            seen = None if context is None else self.split.part(context)[0]
-            y = self.network(kept, seen, cond, keys).reshape(*kept.shape[:-1], self.moved, 2 + 3 * self.components)
-            return self.bound * jnp.tanh(y[..., 0]), y[..., 1], *jnp.split(y[..., 2:], 3, axis=-1)
+            y = self.network(kept, context, cond, keys).reshape(*kept.shape, 2 + 3 * self.components)
+            return jnp.tanh(y[..., 0]), y[..., 1], *jnp.split(y[..., 2:], 3, axis=-1)
 
-        return chain(self.actnorm.bijector(), self.linear.bijector(), coupling(self.split, parameters, mixture_affine))
+        normalized = apart(self.split, self.kept.bijector(), self.moved.bijector())
+        return chain(normalized, coupling(self.split, parameters, mixture_affine))
 
 
 def mixture_affine(parameters: tuple[Array, ...]) -> Bijector:
-    """z = exp(log_scale) logit F(x) + shift, elementwise, of (log_scale, shift, the parameters of F)."""
-    log_scale, shift, *mixture = parameters
-    return chain(logistic_mixture(*mixture), affine(shift, log_scale))
+    """z = exp(log_scale) logit F(x) + shift, elementwise, of (log_scale, shift, logits, means and log scales of F)."""
+    log_scale, shift, logits, means, log_scales = parameters
+    return chain(logistic_mixture(logits, means, jnp.maximum(log_scales, NARROWEST)), affine(shift, log_scale))
 
 
 def parts(parity: int = 0) -> Split:
@@ -165,11 +216,11 @@ class Couplings(nn.Module, kw_only=True):
     components: int = 32
     dropout: float = 0.2
 
-    def couplings(self, splits: Sequence[Split], size: int, moved: int) -> list[Coupling]:
-        """One for each of the splits of `size` channels, which move `moved` channels."""
+    def couplings(self, splits: Sequence[Split], shape: tuple[int, int, int]) -> list[Coupling]:
+        """One for each of the splits, into parts of this shape."""
         make = partial(
             rematerialized(Network, self.remat),
-            moved * (2 + 3 * self.components),
+            shape[-1] * (2 + 3 * self.components),
             self.width,
             self.blocks,
             self.heads,
@@ -177,7 +228,7 @@ class Couplings(nn.Module, kw_only=True):
             self.num_classes,
             self.dtype,
         )
-        return [Coupling(split, size, moved, self.components, make) for split in splits]
+        return [Coupling(split, shape, self.components, make) for split in splits]
 
 
 class FlowPP(Couplings, Flow, kw_only=True):
@@ -187,10 +238,10 @@ class FlowPP(Couplings, Flow, kw_only=True):
     numbers: tuple[int, int, int] = (4, 2, 3)
 
     def setup(self) -> None:
-        size, (first, second, third) = self.image[-1], self.numbers
-        self.checkered = self.couplings(turns(parts(), first), size, size)
-        self.squeezed = self.couplings(turns(channels(2 * size), second), 4 * size, 2 * size)
-        self.last = self.couplings(turns(parts(), third), 4 * size, 4 * size)
+        (height, width, size), (first, second, third) = self.image, self.numbers
+        self.checkered = self.couplings(turns(parts(), first), (height, width // 2, size))
+        self.squeezed = self.couplings(turns(channels(2 * size), second), (height // 2, width // 2, 2 * size))
+        self.last = self.couplings(turns(parts(), third), (height // 2, width // 4, 4 * size))
 
     def bijector(self, cond: Array | None = None, keys: Array | None = None, train: bool = False) -> Bijector:
         height, width, size = self.image
@@ -201,26 +252,25 @@ class FlowPP(Couplings, Flow, kw_only=True):
 
 class FlowPPDequantizer(Couplings, kw_only=True):
     """The noise u in (0, 1) of every element of x [B, H, W, C], in model space, from eps ~ N(0, I): (u, log |det
-    du/deps| [B]), of shape [B, H, W, C]. `number` checkerboard couplings of eps, whose networks see features of x, then
-    a sigmoid (section 3.1)."""
+    du/deps| [B]), of shape [B, H, W, C]. `number` checkerboard couplings of eps, whose networks see so many `features`
+    of the pairs of pixels of x, then a sigmoid (section 3.1)."""
 
     blocks: int = 2
     number: int = 4
     features: int = 32
 
     def setup(self) -> None:
-        size = self.shape[-1]
-        self.see = Conv(self.features, (3, 3), dtype=self.dtype)
-        self.places = self.param("places", nn.initializers.normal(), (*self.shape[:2], self.features))
-        self.look = [Block(self.heads, self.dropout, self.dtype) for _ in range(self.blocks)]
-        self.checkered = self.couplings(turns(parts(), self.number), size, size)
+        height, width, size = self.shape
+        self.see = Measured(self.features, 3, dtype=self.dtype)
+        self.look = [GatedConv(3, self.dropout, self.dtype) for _ in range(LOOKS)]
+        self.checkered = self.couplings(turns(parts(), self.number), (height, width // 2, size))
 
     def __call__(
         self, x: Array, eps: Array, cond: Array | None = None, keys: Array | None = None, train: bool = False
     ) -> tuple[Array, Array]:
-        context = self.see(x)
-        for block in self.look:
-            context = block(context, self.places, None, keys)
+        context = self.see(jnp.concatenate(parts().part(x), axis=-1))
+        for layer in self.look:
+            context = layer(context, None, keys)
         steps = [coupling.bijector(cond, keys, context) for coupling in self.checkered]
         return chain(*steps, invert(logit())).forward_and_log_det(eps)
 
