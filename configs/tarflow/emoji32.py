@@ -2,11 +2,11 @@
 
 jaxgen train --config=configs/tarflow/emoji32.py --workdir=runs/tarflow_emoji32
 jaxgen sample --workdir=runs/tarflow_emoji32 --num=63 --out=emoji.png
-jaxgen likelihood --workdir=runs/tarflow_emoji32
+jaxgen likelihood --workdir=runs/tarflow_emoji32 --split=train,test --num=309
 
 The likelihood is that of the integers under a density of images with noise, of which the best possible has 5.0
-bits/dim. After 2,600 of the steps, seed 0: 5.43 bits/dim of the test images, shapes and colours but no objects
-(samples: experiments/emoji32).
+bits/dim. Seed 0: 5.61 bits/dim of 309 test images (standard error 0.01), 5.54 of as many training images, after 6
+passes over the data, 6 minutes of CPU time (samples: experiments/emoji32).
 """
 
 from ml_collections import ConfigDict
@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     config.loss.drop_condition = 0.1
     config.optimizer = call(
         "adam",
-        learning_rate=1.5e-3,
+        learning_rate=3e-3,
         b2=0.95,
         clip=1.0,
         warmup=100,
@@ -31,9 +31,9 @@ def get_config() -> ConfigDict:
         decay_steps=config.train.get_oneway_ref("steps"),
     )
     config.ema = call("warm", decay=0.999)
-    config.train.steps = 4000
+    config.train.steps = 600
     config.train.batch_size = 32
     config.train.checkpoint_every = 250
-    config.train.sample_every = 500
+    config.train.sample_every = 300
     config.sampling.guidance = 2.0
     return config
